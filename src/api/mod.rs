@@ -1,1 +1,12 @@
-//! To be written.
+//! What an object is: kinds, metadata, names, selectors, quantities, patches, manifests.
+//!
+//! Everything here is pure: text and objects in, objects and errors out. It knows no store and no clock.
+
+pub mod error;
+pub mod kinds;
+pub mod object;
+pub mod registry;
+
+pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};
+pub use object::{Column, Kind, Object, ObjectKey, Scope, TermName, Terms};
+pub use registry::{KindId, KindInfo, Registry, Strategy};

@@ -1,0 +1,264 @@
+//! What an object is to the rest of the crate: [`Kind`] says everything about one built-in kind,
+//! [`Object`] is any object whose kind is known only at run time, [`ObjectKey`] names one.
+//!
+//! Nothing here knows a particular kind: those live in `kinds`, one file each.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::FieldErrors;
+
+/// The name of an object within its kind: `namespace/name`, or just the name for cluster-wide kinds.
+///
+/// Ordered by its text, as etcd orders keys, so that lists come in upstream's order. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey(Arc<str>);
+
+impl ObjectKey {
+    /// The key of an object; `namespace` is empty for cluster-wide kinds.
+    pub fn new(namespace: &str, name: &str) -> ObjectKey {
+        if namespace.is_empty() {
+            ObjectKey(Arc::from(name))
+        } else {
+            ObjectKey(Arc::from(format!("{namespace}/{name}")))
+        }
+    }
+
+    /// The key of an object, from its metadata.
+    pub fn of(meta: &ObjectMeta) -> ObjectKey {
+        ObjectKey::new(
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// The key whose text this is.
+    pub fn from_text(text: &str) -> ObjectKey {
+        ObjectKey(Arc::from(text))
+    }
+
+    /// The namespace; empty for cluster-wide kinds.
+    pub fn namespace(&self) -> &str {
+        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether the objects of a kind live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In the whole cluster.
+    Cluster,
+    /// In a namespace.
+    Namespaced,
+}
+
+/// A column of the table in which a kind is printed, as `kubectl get` prints it.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its heading, in upstream's spelling (`Ready`, printed in capitals).
+    pub name: &'static str,
+    /// Shown only in the wide form (`-o wide`).
+    pub wide: bool,
+}
+
+/// What an index term is called. A kind declares its terms; the store looks them up.
+pub type TermName = &'static str;
+
+/// The index terms of one object: (name of the term, value).
+#[derive(Debug, Default)]
+pub struct Terms {
+    /// The pairs, in any order.
+    pub list: Vec<(TermName, String)>,
+}
+
+impl Terms {
+    /// Adds a term. Empty values are indexed too (`spec.nodeName=` finds unbound pods).
+    pub fn add(&mut self, name: TermName, value: impl Into<String>) {
+        self.list.push((name, value.into()));
+    }
+}
+
+/// Everything that is particular to one built-in kind: what upstream keeps in defaults, validation and
+/// strategies. One file a kind implements it (`kinds/pod.rs`), one line registers it.
+///
+/// The door calls it in this order. Create: `prepare_create`, `set_defaults`, `canonicalise`, admission,
+/// `validate`. Update: `set_defaults`, `prepare_update`, `canonicalise`, admission, `validate`,
+/// `validate_update`. Write of the status: `set_defaults`, `prepare_status`, `canonicalise`, `validate_status`. Metadata
+/// (names, labels, annotations, owners, finalizers, immutable fields) is validated by the door for every kind
+/// alike; a kind validates its own name by [`Kind::validate_name`].
+pub trait Kind:
+    k8s_openapi::Resource
+    + k8s_openapi::Metadata<Ty = ObjectMeta>
+    + Serialize
+    + DeserializeOwned
+    + Clone
+    + fmt::Debug
+    + Default
+    + PartialEq
+    + Send
+    + Sync
+    + 'static
+{
+    /// Where its objects live.
+    const SCOPE: Scope;
+    /// Short names (`po`).
+    const SHORT_NAMES: &'static [&'static str] = &[];
+    /// Whether it has a `status` subresource.
+    const HAS_STATUS: bool;
+    /// The index terms that [`Kind::terms`] gives.
+    const TERMS: &'static [TermName] = &[];
+    /// Those of the terms that users may name in a field selector, besides `metadata.name` and
+    /// `metadata.namespace`.
+    const SELECTABLE_FIELDS: &'static [TermName] = &[];
+    /// How long a deletion without `gracePeriodSeconds` waits, and whether deletion is graceful at all.
+    const GRACEFUL_DELETION: bool = false;
+    /// The columns after `Name`.
+    const COLUMNS: &'static [Column] = &[];
+
+    /// What is wrong with a name of this kind (`prefix`: it is a `generateName`); empty if nothing.
+    fn validate_name(name: &str, prefix: bool) -> Vec<String>;
+
+    /// Fills what the user left out, as upstream's defaulting does. Must be idempotent.
+    fn set_defaults(&mut self) {}
+
+    /// Makes a new object fit for storage: clears what a user may not set at creation (the status).
+    fn prepare_create(&mut self) {}
+
+    /// Takes over from `old` what a write of the whole object may not change (the status).
+    fn prepare_update(&mut self, old: &Self) {
+        let _ = old;
+    }
+
+    /// Takes over from `old` what a write of the status may not change (everything else).
+    fn prepare_status(&mut self, old: &Self) {
+        let _ = old;
+    }
+
+    /// Brings the object into the form that decoding its JSON would give: times without fractions of a
+    /// second, quantities in canonical form, empty lists and maps as upstream stores them. Metadata is done by the door.
+    fn canonicalise(&mut self) {}
+
+    /// Collects what is wrong with the object.
+    fn validate(&self, errors: &mut FieldErrors) {
+        let _ = errors;
+    }
+
+    /// Collects what is wrong with the change from `old` to this object.
+    fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
+        let _ = (old, errors);
+    }
+
+    /// Collects what is wrong with a write of the status.
+    fn validate_status(&self, old: &Self, errors: &mut FieldErrors) {
+        let _ = (old, errors);
+    }
+
+    /// Whether objects of this kind carry a generation at all (it starts at 1).
+    fn has_generation() -> bool {
+        true
+    }
+
+    /// Whether the change from `old` moves the generation: upstream's rule for the kind, mostly "the spec
+    /// differs".
+    fn moves_generation(&self, old: &Self) -> bool;
+
+    /// The object's index terms.
+    fn terms(&self, terms: &mut Terms) {
+        let _ = terms;
+    }
+
+    /// For kinds with graceful deletion: the grace period in seconds that a deletion of this object gets,
+    /// given what the request asks for. 0 deletes at once.
+    fn grace_period(&self, asked: Option<i64>) -> i64 {
+        asked.unwrap_or(0)
+    }
+
+    /// The cells after `Name`, one for each of [`Kind::COLUMNS`].
+    fn row(&self, now: Timestamp) -> Vec<String> {
+        let _ = now;
+        Vec::new()
+    }
+}
+
+/// An object whose kind is known only at run time. Every [`Kind`] is one; custom resources will be.
+pub trait Object: Any + Send + Sync + fmt::Debug {
+    /// Its metadata.
+    fn meta(&self) -> &ObjectMeta;
+    /// Its metadata, for change.
+    fn meta_mut(&mut self) -> &mut ObjectMeta;
+    /// Its `apiVersion` and `kind`.
+    fn type_name(&self) -> (&str, &str);
+    /// Appends its whole JSON.
+    fn encode(&self, out: &mut Vec<u8>);
+    /// A copy.
+    fn clone_object(&self) -> Box<dyn Object>;
+    /// For downcasts.
+    fn as_any(&self) -> &(dyn Any + Send + Sync);
+    /// For downcasts, mutable.
+    fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync);
+    /// For downcasts that take it, shared.
+    fn into_shared(self: Box<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl<K: Kind> Object for K {
+    fn meta(&self) -> &ObjectMeta {
+        self.metadata()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.metadata_mut()
+    }
+
+    fn type_name(&self) -> (&str, &str) {
+        (K::API_VERSION, K::KIND)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        // Serialising our own typed objects into memory cannot fail: their map keys are strings.
+        let _ = serde_json::to_writer(out, self);
+    }
+
+    fn clone_object(&self) -> Box<dyn Object> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        self
+    }
+
+    fn into_shared(self: Box<Self>) -> Arc<dyn Any + Send + Sync> {
+        Arc::from(self as Box<dyn Any + Send + Sync>)
+    }
+}

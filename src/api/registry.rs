@@ -1,0 +1,270 @@
+//! The registry of kinds: finds a kind's [`Strategy`] by its names, and gives each a small number by which
+//! the store keeps its table.
+//!
+//! Owns the list; the rules of each kind are its own file's. Kinds keep their number for the registry's life.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::error::FieldErrors;
+use super::object::{Column, Kind, Object, Scope, TermName, Terms};
+
+/// The number of a kind in its registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindId(pub u16);
+
+/// The names and traits of a kind.
+#[derive(Clone, Debug)]
+pub struct KindInfo {
+    /// `apps`; empty for the core.
+    pub group: String,
+    /// `v1`.
+    pub version: String,
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// `deployments`.
+    pub plural: String,
+    /// `deployment`.
+    pub singular: String,
+    /// `deploy`.
+    pub short_names: Vec<String>,
+    /// Where its objects live.
+    pub scope: Scope,
+    /// Has a status subresource.
+    pub has_status: bool,
+    /// Carries a generation.
+    pub has_generation: bool,
+    /// Deletion waits for a grace period.
+    pub graceful_deletion: bool,
+    /// The index terms of its objects.
+    pub terms: &'static [TermName],
+    /// The terms that users may select by.
+    pub selectable_fields: &'static [TermName],
+    /// Columns after `Name`.
+    pub columns: &'static [Column],
+}
+
+/// The rules of a kind for objects whose type is known only at run time; see [`Kind`] for each method.
+///
+/// Objects handed in must be of the kind; others are left alone.
+#[allow(missing_docs, reason = "each method is documented at `Kind`")]
+pub trait Strategy: Send + Sync {
+    fn info(&self) -> &KindInfo;
+    /// Decodes a body: JSON with or without apiVersion and kind.
+    fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
+    /// Decodes a JSON value.
+    fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error>;
+    fn validate_name(&self, name: &str, prefix: bool) -> Vec<String>;
+    fn set_defaults(&self, object: &mut dyn Object);
+    fn prepare_create(&self, object: &mut dyn Object);
+    fn prepare_update(&self, object: &mut dyn Object, old: &dyn Object);
+    fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object);
+    fn canonicalise(&self, object: &mut dyn Object);
+    fn validate(&self, object: &dyn Object, errors: &mut FieldErrors);
+    fn validate_update(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors);
+    fn validate_status(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors);
+    fn moves_generation(&self, object: &dyn Object, old: &dyn Object) -> bool;
+    fn terms(&self, object: &dyn Object, terms: &mut Terms);
+    fn grace_period(&self, object: &dyn Object, asked: Option<i64>) -> i64;
+    fn row(&self, object: &dyn Object, now: Timestamp) -> Vec<String>;
+    /// Whether both are equal in every field.
+    fn same(&self, a: &dyn Object, b: &dyn Object) -> bool;
+}
+
+/// The strategy of a built-in kind.
+struct BuiltIn<K> {
+    info: KindInfo,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: Kind> BuiltIn<K> {
+    fn new() -> BuiltIn<K> {
+        let info = KindInfo {
+            group: K::GROUP.to_owned(),
+            version: K::VERSION.to_owned(),
+            api_version: K::API_VERSION.to_owned(),
+            kind: K::KIND.to_owned(),
+            plural: K::URL_PATH_SEGMENT.to_owned(),
+            singular: K::KIND.to_ascii_lowercase(),
+            short_names: K::SHORT_NAMES.iter().map(|&s| s.to_owned()).collect(),
+            scope: K::SCOPE,
+            has_status: K::HAS_STATUS,
+            has_generation: K::has_generation(),
+            graceful_deletion: K::GRACEFUL_DELETION,
+            terms: K::TERMS,
+            selectable_fields: K::SELECTABLE_FIELDS,
+            columns: K::COLUMNS,
+        };
+        BuiltIn { info, kind: PhantomData }
+    }
+}
+
+fn typed<K: Kind>(object: &dyn Object) -> Option<&K> {
+    object.as_any().downcast_ref()
+}
+
+fn typed_mut<K: Kind>(object: &mut dyn Object) -> Option<&mut K> {
+    object.as_any_mut().downcast_mut()
+}
+
+impl<K: Kind> Strategy for BuiltIn<K> {
+    fn info(&self) -> &KindInfo {
+        &self.info
+    }
+
+    fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error> {
+        Ok(Box::new(serde_json::from_slice::<K>(json)?))
+    }
+
+    fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error> {
+        Ok(Box::new(serde_json::from_value::<K>(value)?))
+    }
+
+    fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        K::validate_name(name, prefix)
+    }
+
+    fn set_defaults(&self, object: &mut dyn Object) {
+        if let Some(object) = typed_mut::<K>(object) {
+            object.set_defaults();
+        }
+    }
+
+    fn prepare_create(&self, object: &mut dyn Object) {
+        if let Some(object) = typed_mut::<K>(object) {
+            object.prepare_create();
+        }
+    }
+
+    fn prepare_update(&self, object: &mut dyn Object, old: &dyn Object) {
+        if let (Some(object), Some(old)) = (typed_mut::<K>(object), typed::<K>(old)) {
+            object.prepare_update(old);
+        }
+    }
+
+    fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object) {
+        if let (Some(object), Some(old)) = (typed_mut::<K>(object), typed::<K>(old)) {
+            object.prepare_status(old);
+        }
+    }
+
+    fn canonicalise(&self, object: &mut dyn Object) {
+        if let Some(object) = typed_mut::<K>(object) {
+            object.canonicalise();
+        }
+    }
+
+    fn validate(&self, object: &dyn Object, errors: &mut FieldErrors) {
+        if let Some(object) = typed::<K>(object) {
+            object.validate(errors);
+        }
+    }
+
+    fn validate_update(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors) {
+        if let (Some(object), Some(old)) = (typed::<K>(object), typed::<K>(old)) {
+            object.validate_update(old, errors);
+        }
+    }
+
+    fn validate_status(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors) {
+        if let (Some(object), Some(old)) = (typed::<K>(object), typed::<K>(old)) {
+            object.validate_status(old, errors);
+        }
+    }
+
+    fn moves_generation(&self, object: &dyn Object, old: &dyn Object) -> bool {
+        match (typed::<K>(object), typed::<K>(old)) {
+            (Some(object), Some(old)) => object.moves_generation(old),
+            _ => false,
+        }
+    }
+
+    fn terms(&self, object: &dyn Object, terms: &mut Terms) {
+        if let Some(object) = typed::<K>(object) {
+            object.terms(terms);
+        }
+    }
+
+    fn grace_period(&self, object: &dyn Object, asked: Option<i64>) -> i64 {
+        typed::<K>(object).map_or(0, |object| object.grace_period(asked))
+    }
+
+    fn row(&self, object: &dyn Object, now: Timestamp) -> Vec<String> {
+        typed::<K>(object).map_or_else(Vec::new, |object| object.row(now))
+    }
+
+    fn same(&self, a: &dyn Object, b: &dyn Object) -> bool {
+        matches!((typed::<K>(a), typed::<K>(b)), (Some(a), Some(b)) if a == b)
+    }
+}
+
+/// The kinds of a cluster.
+pub struct Registry {
+    kinds: Vec<Arc<dyn Strategy>>,
+    by_type: HashMap<TypeId, KindId>,
+    by_gvk: HashMap<(String, String), KindId>,
+}
+
+impl Registry {
+    /// A registry without kinds.
+    pub fn empty() -> Registry {
+        Registry { kinds: Vec::new(), by_type: HashMap::new(), by_gvk: HashMap::new() }
+    }
+
+    /// Adds a built-in kind.
+    pub fn with<K: Kind>(mut self) -> Registry {
+        let id = KindId(self.kinds.len() as u16);
+        let strategy = BuiltIn::<K>::new();
+        self.by_type.insert(TypeId::of::<K>(), id);
+        self.by_gvk.insert((strategy.info.api_version.clone(), strategy.info.kind.clone()), id);
+        self.kinds.push(Arc::new(strategy));
+        self
+    }
+
+    /// The number of a built-in kind; `None` where it is not registered.
+    pub fn id_of<K: Kind>(&self) -> Option<KindId> {
+        self.by_type.get(&TypeId::of::<K>()).copied()
+    }
+
+    /// The kind of these names (`apps/v1`, `Deployment`).
+    pub fn find(&self, api_version: &str, kind: &str) -> Option<KindId> {
+        self.by_gvk.get(&(api_version.to_owned(), kind.to_owned())).copied()
+    }
+
+    /// The kind that a user names on a command line: plural, singular, short name or kind, with or without
+    /// the group (`deployments.apps`).
+    pub fn find_word(&self, word: &str) -> Option<KindId> {
+        let word = word.to_ascii_lowercase();
+        let (name, group) = word.split_once('.').map_or((word.as_str(), None), |(n, g)| (n, Some(g)));
+        let position = self.kinds.iter().position(|strategy| {
+            let info = strategy.info();
+            group.is_none_or(|group| group == info.group)
+                && (info.plural == name
+                    || info.singular == name
+                    || info.short_names.iter().any(|s| s == name))
+        })?;
+        Some(KindId(position as u16))
+    }
+
+    /// The rules of a kind. The id must come from this registry.
+    pub fn strategy(&self, id: KindId) -> &Arc<dyn Strategy> {
+        &self.kinds[id.0 as usize]
+    }
+
+    /// Every kind, in the order of registration.
+    pub fn iter(&self) -> impl Iterator<Item = (KindId, &Arc<dyn Strategy>)> {
+        self.kinds.iter().enumerate().map(|(i, strategy)| (KindId(i as u16), strategy))
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.kinds.iter().map(|kind| &kind.info().kind)).finish()
+    }
+}
