@@ -53,6 +53,11 @@ impl ObjectKey {
         self.0.split_once('/').map_or(&self.0, |(_, name)| name)
     }
 
+    /// The whole text, shared.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -201,6 +206,15 @@ pub trait Kind:
         asked.unwrap_or(0)
     }
 
+    /// Whether something in the object, besides its finalizers, keeps it when it is deleted (a Namespace's
+    /// `spec.finalizers`).
+    fn held_back(&self) -> bool {
+        false
+    }
+
+    /// Shows in the object that it is marked for deletion (a Namespace's phase `Terminating`).
+    fn mark_deleting(&mut self) {}
+
     /// The cells after `Name`, one for each of [`Kind::COLUMNS`].
     fn row(&self, now: Timestamp) -> Vec<String> {
         let _ = now;
@@ -224,8 +238,8 @@ pub trait Object: Any + Send + Sync + fmt::Debug {
     fn as_any(&self) -> &(dyn Any + Send + Sync);
     /// For downcasts, mutable.
     fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync);
-    /// For downcasts that take it, shared.
-    fn into_shared(self: Box<Self>) -> Arc<dyn Any + Send + Sync>;
+    /// For downcasts of a shared one.
+    fn shared_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 impl<K: Kind> Object for K {
@@ -258,7 +272,7 @@ impl<K: Kind> Object for K {
         self
     }
 
-    fn into_shared(self: Box<Self>) -> Arc<dyn Any + Send + Sync> {
-        Arc::from(self as Box<dyn Any + Send + Sync>)
+    fn shared_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
     }
 }

@@ -60,6 +60,8 @@ pub trait Strategy: Send + Sync {
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
     /// Decodes a JSON value.
     fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error>;
+    /// An object with nothing in it.
+    fn empty(&self) -> Box<dyn Object>;
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String>;
     fn set_defaults(&self, object: &mut dyn Object);
     fn prepare_create(&self, object: &mut dyn Object);
@@ -72,6 +74,8 @@ pub trait Strategy: Send + Sync {
     fn moves_generation(&self, object: &dyn Object, old: &dyn Object) -> bool;
     fn terms(&self, object: &dyn Object, terms: &mut Terms);
     fn grace_period(&self, object: &dyn Object, asked: Option<i64>) -> i64;
+    fn held_back(&self, object: &dyn Object) -> bool;
+    fn mark_deleting(&self, object: &mut dyn Object);
     fn row(&self, object: &dyn Object, now: Timestamp) -> Vec<String>;
     /// Whether both are equal in every field.
     fn same(&self, a: &dyn Object, b: &dyn Object) -> bool;
@@ -124,6 +128,10 @@ impl<K: Kind> Strategy for BuiltIn<K> {
 
     fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error> {
         Ok(Box::new(serde_json::from_value::<K>(value)?))
+    }
+
+    fn empty(&self) -> Box<dyn Object> {
+        Box::new(K::default())
     }
 
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
@@ -193,6 +201,16 @@ impl<K: Kind> Strategy for BuiltIn<K> {
 
     fn grace_period(&self, object: &dyn Object, asked: Option<i64>) -> i64 {
         typed::<K>(object).map_or(0, |object| object.grace_period(asked))
+    }
+
+    fn held_back(&self, object: &dyn Object) -> bool {
+        typed::<K>(object).is_some_and(Kind::held_back)
+    }
+
+    fn mark_deleting(&self, object: &mut dyn Object) {
+        if let Some(object) = typed_mut::<K>(object) {
+            object.mark_deleting();
+        }
     }
 
     fn row(&self, object: &dyn Object, now: Timestamp) -> Vec<String> {

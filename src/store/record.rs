@@ -1,0 +1,268 @@
+//! One object at one revision: a small header beside its encoded body.
+//!
+//! Owns [`Record`] (what the store keeps), [`Stored`] (the cheap typed handle that readers get) and the
+//! bounded cache of typed views. The body is the object's JSON without apiVersion, kind and resourceVersion.
+//! Invariant: a view, whoever left it, equals what decoding the body gives, with the record's revision in it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::Revision;
+use crate::api::{Kind, KindId, Object, ObjectKey, Strategy, TermName};
+use crate::limits::VIEW_CACHE_BYTES;
+
+type Shared = Arc<dyn Object>;
+
+/// An owner of an object, as far as the store indexes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The owner's uid, the only thing that identifies it.
+    pub uid: Arc<str>,
+    /// It is the managing controller.
+    pub controller: bool,
+    /// Its foreground deletion waits for this object.
+    pub blocks: bool,
+}
+
+/// What can be read of an object without decoding it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The kind.
+    pub kind: KindId,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The uid.
+    pub uid: Arc<str>,
+    /// The revision of this version of the object.
+    pub revision: Revision,
+    /// Labels, sorted by key.
+    pub labels: Box<[(Box<str>, Box<str>)]>,
+    /// Owners.
+    pub owners: Box<[Owner]>,
+    /// Marked for deletion.
+    pub deleting: bool,
+    /// Somebody holds the object back.
+    pub has_finalizers: bool,
+    /// Index terms.
+    pub terms: Box<[(TermName, Box<str>)]>,
+}
+
+impl Header {
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        let at = self.labels.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
+        Some(&self.labels[at].1)
+    }
+
+    /// The first value of an index term.
+    pub fn term(&self, name: &str) -> Option<&str> {
+        self.terms.iter().find(|(term, _)| *term == name).map(|(_, value)| &**value)
+    }
+
+    /// Whether it has this term with this value.
+    pub fn has_term(&self, name: &str, value: &str) -> bool {
+        self.terms.iter().any(|(term, v)| *term == name && **v == *value)
+    }
+
+    /// The owner that manages it.
+    pub fn controller(&self) -> Option<&Owner> {
+        self.owners.iter().find(|owner| owner.controller)
+    }
+}
+
+/// An object at one revision.
+pub struct Record {
+    /// What can be read at once.
+    pub header: Header,
+    body: Bytes,
+    view: Mutex<Option<Weak<dyn Object>>>,
+    views: Arc<ViewCache>,
+}
+
+impl Record {
+    pub(super) fn new(header: Header, body: Bytes, view: Option<Shared>, views: &Arc<ViewCache>) -> Record {
+        let weak = view.map(|view| {
+            let weak = Arc::downgrade(&view);
+            views.keep(view, body.len());
+            weak
+        });
+        Record { header, body, view: Mutex::new(weak), views: views.clone() }
+    }
+
+    /// The encoded object: JSON without apiVersion, kind and resourceVersion, metadata first.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The weight by which the log counts it, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.body.len() + 600
+    }
+
+    fn view<K: Kind>(&self, keep: bool) -> Arc<K> {
+        if let Some(view) = self.view.lock().as_ref().and_then(Weak::upgrade)
+            && let Ok(view) = view.shared_any().downcast::<K>()
+        {
+            return view;
+        }
+        let decoded: Arc<K> = Arc::new(self.decode());
+        let shared: Shared = decoded.clone();
+        *self.view.lock() = Some(Arc::downgrade(&shared));
+        if keep {
+            self.views.keep(shared, self.body.len());
+        }
+        decoded
+    }
+
+    /// The object, shared, for those who know its kind at run time only. `strategy` must be its kind's.
+    pub fn object(&self, strategy: &dyn Strategy) -> Arc<dyn Object> {
+        if let Some(view) = self.view.lock().as_ref().and_then(Weak::upgrade) {
+            return view;
+        }
+        let decoded = strategy.decode(&self.body);
+        let Ok(mut decoded) = decoded.inspect_err(|cause| {
+            tracing::error!(key = %self.header.key, %cause, "stored body does not decode");
+        }) else {
+            return Arc::from(strategy.empty());
+        };
+        decoded.meta_mut().resource_version = Some(self.header.revision.0.to_string());
+        let shared: Shared = Arc::from(decoded);
+        *self.view.lock() = Some(Arc::downgrade(&shared));
+        self.views.keep(shared.clone(), self.body.len());
+        shared
+    }
+
+    /// Decodes the body anew. A body that does not decode never enters the store, so the empty object that
+    /// stands for it is not seen; it is logged if a caller asks for the wrong type.
+    pub fn decode<K: Kind>(&self) -> K {
+        let mut object: K = serde_json::from_slice(&self.body).unwrap_or_else(|cause| {
+            tracing::error!(kind = K::KIND, key = %self.header.key, %cause, "stored body does not decode");
+            K::default()
+        });
+        object.metadata_mut().resource_version = Some(self.header.revision.0.to_string());
+        object
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.header.key, self.header.revision.0)
+    }
+}
+
+/// The typed views in use, bounded by the bytes of their bodies: the oldest goes first.
+#[derive(Default)]
+pub struct ViewCache {
+    ring: Mutex<(VecDeque<(Shared, usize)>, usize)>,
+}
+
+impl ViewCache {
+    fn keep(&self, view: Shared, body: usize) {
+        // A typed view weighs some eight times its JSON.
+        let weight = body * 8;
+        let mut dropped = Vec::new();
+        let mut ring = self.ring.lock();
+        ring.0.push_back((view, weight));
+        ring.1 += weight;
+        while ring.1 > VIEW_CACHE_BYTES {
+            let Some((view, weight)) = ring.0.pop_front() else { break };
+            ring.1 -= weight;
+            dropped.push(view);
+        }
+        drop(ring);
+    }
+}
+
+/// A handle on one object of kind `K` at one revision: cheap to clone, decoded on first use.
+///
+/// The header's fields are there at once; everything else through `Deref<Target = K>`, where the first
+/// reader of a revision decodes (some 10 µs for a Pod) and all others share what it decoded.
+pub struct Stored<K> {
+    record: Arc<Record>,
+    view: OnceLock<Arc<K>>,
+    bulk: bool,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: Kind> Stored<K> {
+    /// A handle on a record, which must be of kind `K`.
+    pub(crate) fn new(record: Arc<Record>) -> Stored<K> {
+        Stored { record, view: OnceLock::new(), bulk: false, kind: PhantomData }
+    }
+
+    /// The same for one of many in a scan: what it decodes is not kept warm.
+    pub(crate) fn bulk(record: Arc<Record>) -> Stored<K> {
+        Stored { bulk: true, ..Stored::new(record) }
+    }
+
+    /// Everything that can be read without decoding.
+    pub fn header(&self) -> &Header {
+        &self.record.header
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> &ObjectKey {
+        &self.record.header.key
+    }
+
+    /// The namespace; empty for cluster-wide kinds.
+    pub fn namespace(&self) -> &str {
+        self.key().namespace()
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.key().name()
+    }
+
+    /// The uid.
+    pub fn uid(&self) -> &str {
+        &self.record.header.uid
+    }
+
+    /// The revision of this version.
+    pub fn revision(&self) -> Revision {
+        self.record.header.revision
+    }
+
+    /// Whether it is marked for deletion.
+    pub fn is_deleting(&self) -> bool {
+        self.record.header.deleting
+    }
+
+    /// The record itself.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
+    /// The typed object, shared.
+    pub fn shared(&self) -> Arc<K> {
+        self.view.get_or_init(|| self.record.view::<K>(!self.bulk)).clone()
+    }
+}
+
+impl<K: Kind> Deref for Stored<K> {
+    type Target = K;
+
+    fn deref(&self) -> &K {
+        self.view.get_or_init(|| self.record.view::<K>(!self.bulk))
+    }
+}
+
+impl<K> Clone for Stored<K> {
+    fn clone(&self) -> Self {
+        Stored { record: self.record.clone(), view: self.view.clone(), bulk: self.bulk, kind: PhantomData }
+    }
+}
+
+impl<K> fmt::Debug for Stored<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.record.fmt(f)
+    }
+}
