@@ -38,6 +38,9 @@ pub const SELECTOR_BYTES: usize = 64 * 1024;
 /// exact arithmetic stays cheap.
 pub const QUANTITY_BYTES: usize = 256;
 
+/// The largest power of ten that a quantity may be written with: beyond any number of use, and printable.
+pub const QUANTITY_EXPONENT: i32 = 100_000;
+
 /// The largest manifest, in bytes: ten times the largest request, since it holds many objects.
 pub const MANIFEST_BYTES: usize = 32 * 1024 * 1024;
 
