@@ -4,8 +4,11 @@
 
 pub mod error;
 pub mod kinds;
+pub mod names;
 pub mod object;
+pub mod quantity;
 pub mod registry;
+pub mod selector;
 
 pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};
 pub use object::{Column, Kind, Object, ObjectKey, Scope, TermName, Terms};

@@ -1,1 +1,103 @@
-//! To be written.
+//! The one door to the store: decode, default, admit, validate, commit.
+//!
+//! In-process calls, controllers and requests from elsewhere pass through the same pipeline and get the same
+//! defaults, admission, validation and conflicts. Owns that pipeline; the rules of a kind are the kind's, the
+//! truth is the store's. Authorisation and the wire face come before it, later.
+//!
+//! Guarantees: a write that changes nothing makes no revision; a write is based on the object that it names, or
+//! refused with a conflict; what is answered is what was stored.
+
+pub mod admission;
+mod addresses;
+mod binding;
+mod delete;
+mod encode;
+mod list;
+mod options;
+mod watch;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use admission::{Admission, Attempt, Operation};
+pub use addresses::ServiceRange;
+pub use list::Page;
+pub use options::{
+    DeleteOptions, Face, ListParams, Propagation, RevisionMatch, WatchFrom, WatchParams, WriteOptions,
+};
+pub use watch::{Watch, WatchError, WatchEvent};
+pub use write::Patch;
+
+use crate::api::{KindId, ObjectKey, Registry, StatusError, Strategy};
+use crate::store::{Backend, Record, Store};
+use crate::world::World;
+use addresses::Addresses;
+
+/// The door. Shared by everyone in an [`Arc`].
+pub struct Server {
+    store: Store,
+    world: World,
+    admission: Vec<Arc<dyn Admission>>,
+    addresses: Addresses,
+}
+
+/// What a door is made of.
+pub struct ServerConfig {
+    /// The kinds.
+    pub registry: Arc<Registry>,
+    /// Where the truth is kept.
+    pub backend: Arc<dyn Backend>,
+    /// Time and chance.
+    pub world: World,
+    /// The host's own admission, after the built-in.
+    pub admission: Vec<Arc<dyn Admission>>,
+    /// The range from which Services get their addresses.
+    pub services: ServiceRange,
+}
+
+impl Server {
+    /// A door over a backend, with the backend's content.
+    pub fn open(config: ServerConfig) -> Arc<Server> {
+        let facts = Arc::new(encode::Facts { registry: config.registry.clone() });
+        let store = Store::open(config.backend, config.registry, facts, &config.world);
+        let mut admission = admission::builtin();
+        admission.extend(config.admission);
+        Arc::new(Server { store, world: config.world, admission, addresses: Addresses::new(config.services) })
+    }
+
+    /// The store, for snapshots and followers. It is written through the door alone.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The kinds.
+    pub fn registry(&self) -> &Arc<Registry> {
+        self.store.registry()
+    }
+
+    /// Time and chance.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Reads one object.
+    pub fn get(&self, kind: KindId, key: &ObjectKey) -> Result<Arc<Record>, StatusError> {
+        self.store.get(kind, key.as_str()).ok_or_else(|| self.not_found(kind, key))
+    }
+
+    pub(crate) fn strategy(&self, kind: KindId) -> &dyn Strategy {
+        &**self.registry().strategy(kind)
+    }
+
+    pub(crate) fn not_found(&self, kind: KindId, key: &ObjectKey) -> StatusError {
+        let info = self.strategy(kind).info();
+        StatusError::not_found(&info.group, &info.plural, key.name())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}

@@ -1,0 +1,80 @@
+//! Between typed objects and what the store keeps: bodies and the facts of a header.
+//!
+//! Invariant: a body begins with the object's metadata and holds no apiVersion, kind, resourceVersion or
+//! managedFields, so that what is served is stitched from a prefix, the body and a suffix.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::api::{KindId, KindInfo, Object, Registry, Strategy, Terms};
+use crate::store::{self, Draft, Owner, ReadFacts};
+
+/// Encodes an object's body. The object's resourceVersion is dropped on the way.
+pub(super) fn encode_body(info: &KindInfo, object: &mut dyn Object) -> Bytes {
+    let meta = object.meta_mut();
+    meta.resource_version = None;
+    meta.managed_fields = None;
+    let mut json = Vec::with_capacity(3072);
+    object.encode(&mut json);
+    let prefix = info.api_version.len() + info.kind.len() + r#"{"apiVersion":"","kind":"","#.len();
+    if json.get(prefix - 1) == Some(&b',') {
+        json[prefix - 1] = b'{';
+        json.shrink_to_fit();
+        return Bytes::from(json).slice(prefix - 1..);
+    }
+    Bytes::from(json)
+}
+
+/// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
+pub(super) fn full_value(info: &KindInfo, record: &store::Record) -> serde_json::Value {
+    let mut value: serde_json::Value = serde_json::from_slice(record.body()).unwrap_or_default();
+    value["apiVersion"] = info.api_version.clone().into();
+    value["kind"] = info.kind.clone().into();
+    value["metadata"]["resourceVersion"] = record.header.revision.0.to_string().into();
+    value
+}
+
+/// The facts of a header, read from the typed object.
+pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Facts {
+    let meta = object.meta();
+    let mut terms = Terms::default();
+    strategy.terms(object, &mut terms);
+    store::Facts {
+        uid: meta.uid.clone().unwrap_or_default(),
+        labels: meta.labels.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        owners: meta
+            .owner_references
+            .iter()
+            .flatten()
+            .map(|owner| Owner {
+                uid: Arc::from(owner.uid.as_str()),
+                controller: owner.controller == Some(true),
+                blocks: owner.block_owner_deletion == Some(true),
+            })
+            .collect(),
+        deleting: meta.deletion_timestamp.is_some(),
+        has_finalizers: meta.finalizers.as_ref().is_some_and(|list| !list.is_empty()),
+        terms: terms.list,
+    }
+}
+
+/// An object, encoded and with its facts, ready to be proposed.
+pub(super) fn draft(strategy: &dyn Strategy, mut object: Box<dyn Object>) -> Draft {
+    let facts = facts(strategy, &*object);
+    let body = encode_body(strategy.info(), &mut *object);
+    Draft { body, facts, view: Some(object) }
+}
+
+/// Reads the facts of bodies that came from elsewhere.
+pub(super) struct Facts {
+    pub registry: Arc<Registry>,
+}
+
+impl ReadFacts for Facts {
+    fn read_facts(&self, kind: KindId, body: &Bytes) -> Result<store::Facts, String> {
+        let strategy = self.registry.strategy(kind);
+        let object = strategy.decode(body).map_err(|cause| cause.to_string())?;
+        Ok(facts(&**strategy, &*object))
+    }
+}
