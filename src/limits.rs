@@ -84,3 +84,9 @@ pub const PATCH_OPERATIONS: usize = 10_000;
 pub const PATCH_COPY_BYTES: usize = REQUEST_BYTES;
 
 const _: () = assert!(MANIFEST_DEPTH < 128 && GENERATED_SUFFIX < GENERATED_NAME_BYTES);
+
+/// How often a name is drawn for `generateName` before the collision is told: upstream's number.
+pub const GENERATED_NAME_TRIES: usize = 8;
+
+/// How many objects a collection is deleted by at a time.
+pub const LIST_CHUNK: usize = 500;

@@ -160,6 +160,22 @@ impl Store {
         Ok(follower)
     }
 
+    /// Shows each change after `revision` that the log still holds, in order.
+    pub fn since(&self, revision: Revision, mut each: impl FnMut(&Arc<Change>)) -> Result<(), Gone> {
+        let mut position = self.inner.log.position_after(revision)?;
+        let end = self.inner.log.end();
+        while position < end {
+            position = self.inner.log.read(position, FOLLOW_BATCH, &mut each)?;
+        }
+        Ok(())
+    }
+
+    /// A record that is not stored: what a dry run answers.
+    pub fn unsaved(&self, kind: KindId, key: ObjectKey, draft: Draft) -> Arc<Record> {
+        let header = header(kind, key, Revision(0), draft.facts);
+        Arc::new(Record::new(header, draft.body, None, &self.inner.views))
+    }
+
     /// Whether everything is as it must be; for tests.
     pub fn check(&self) -> Result<(), String> {
         let _quiet = self.inner.writing.lock();
@@ -202,23 +218,27 @@ impl Inner {
                 (body, facts, None)
             }
         };
-        let text = |s: String| s.into_boxed_str();
-        let header = Header {
-            kind: decided.kind,
-            key: decided.key.clone(),
-            uid: Arc::from(facts.uid),
-            revision: decided.revision,
-            labels: facts.labels.into_iter().map(|(k, v)| (text(k), text(v))).collect(),
-            owners: facts.owners.into_boxed_slice(),
-            deleting: facts.deleting,
-            has_finalizers: facts.has_finalizers,
-            terms: facts.terms.into_iter().map(|(term, value)| (term, text(value))).collect(),
-        };
+        let header = header(decided.kind, decided.key.clone(), decided.revision, facts);
         let view = view.map(|mut view| {
             view.meta_mut().resource_version = Some(decided.revision.0.to_string());
             Arc::from(view)
         });
         Ok(Record::new(header, body, view, &self.views))
+    }
+}
+
+fn header(kind: KindId, key: ObjectKey, revision: Revision, facts: Facts) -> Header {
+    let text = |s: String| s.into_boxed_str();
+    Header {
+        kind,
+        key,
+        uid: Arc::from(facts.uid),
+        revision,
+        labels: facts.labels.into_iter().map(|(k, v)| (text(k), text(v))).collect(),
+        owners: facts.owners.into_boxed_slice(),
+        deleting: facts.deleting,
+        has_finalizers: facts.has_finalizers,
+        terms: facts.terms.into_iter().map(|(term, value)| (term, text(value))).collect(),
     }
 }
 
@@ -240,8 +260,7 @@ impl Feed for Inner {
         let new = new.or_else(|| {
             // The last state, with the revision of its deletion.
             let last = old.as_ref()?;
-            let header = Header { revision: decided.revision, ..last.header.clone() };
-            Some(Arc::new(Record::new(header, last.body().clone(), None, &self.views)))
+            Some(Arc::new(last.at_revision(decided.revision)))
         });
         let announced = new.map(|new| {
             let change = Arc::new(Change { revision: decided.revision, old, new, deleted });

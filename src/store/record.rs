@@ -14,6 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::Revision;
+use crate::api::selector::LabelSet;
 use crate::api::{Kind, KindId, Object, ObjectKey, Strategy, TermName};
 use crate::limits::VIEW_CACHE_BYTES;
 
@@ -76,6 +77,12 @@ impl Header {
     }
 }
 
+impl LabelSet for Header {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.label(key)
+    }
+}
+
 /// An object at one revision.
 pub struct Record {
     /// What can be read at once.
@@ -98,6 +105,12 @@ impl Record {
     /// The encoded object: JSON without apiVersion, kind and resourceVersion, metadata first.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The same object told at another revision: that of its deletion, or of its leaving a selection.
+    pub fn at_revision(&self, revision: Revision) -> Record {
+        let header = Header { revision, ..self.header.clone() };
+        Record::new(header, self.body.clone(), None, &self.views)
     }
 
     /// The weight by which the log counts it, in bytes.

@@ -1,0 +1,433 @@
+//! Creating and changing objects: the pipeline from a decoded object to a commit.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::Value;
+
+use super::addresses::Reservation;
+use super::admission::{Attempt, Operation};
+use super::options::{Face, WriteOptions};
+use super::{Server, encode};
+use crate::api::patch::{self, JsonPatch};
+use crate::api::{FieldErrors, KindId, Object, ObjectKey, Reason, Scope, StatusError, Strategy, meta};
+use crate::limits::{CONFLICT_RETRIES, GENERATED_NAME_TRIES, OBJECT_BYTES};
+use crate::store::{Draft, Expect, Proposal, Record, Refused, Revision, Snapshot};
+use crate::world::new_uid;
+
+/// A change of an object, told as the difference.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Patch {
+    /// RFC 7386: what is given replaces, `null` deletes, lists are replaced whole.
+    Merge(Value),
+    /// RFC 6902: a list of operations.
+    Json(Value),
+}
+
+pub(super) fn failed(refused: Refused) -> StatusError {
+    StatusError::new(Reason::InternalError, refused.to_string())
+}
+
+const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+impl Server {
+    /// The present, cut to whole seconds as objects keep it.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = self.world.clock.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+
+    /// Creates an object of a kind.
+    ///
+    /// Errors: 404 without its namespace, 403 where admission refuses or the namespace is ending, 422 for an invalid object,
+    /// 409 when there is one of that name, 413 when it is too large.
+    pub fn create(
+        &self,
+        kind: KindId,
+        mut object: Box<dyn Object>,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
+        let strategy = self.strategy(kind);
+        let info = strategy.info();
+        let base = match (&object.meta().name, &object.meta().generate_name) {
+            (Some(name), _) if !name.is_empty() => None,
+            (_, Some(base)) if !base.is_empty() => Some(base.clone()),
+            _ => None,
+        };
+        begin(strategy, &mut *object, self.now(), new_uid(&*self.world.entropy))?;
+        let mut tries = if base.is_some() { GENERATED_NAME_TRIES } else { 1 };
+        loop {
+            if let Some(base) = &base {
+                let name = crate::api::names::generate_name(base, &*self.world.entropy);
+                object.meta_mut().name = Some(name);
+            }
+            tries -= 1;
+            let attempt = if tries > 0 { object.clone_object() } else { std::mem::replace(&mut object, strategy.empty()) };
+            match self.create_named(kind, strategy, attempt, options) {
+                Err(taken) if taken.is_already_exists() && tries > 0 => {}
+                Err(mut taken) if taken.is_already_exists() && base.is_some() => {
+                    taken.message =
+                        format!("{}, the server was not able to generate a unique name for the {}", taken.message, info.kind);
+                    return Err(taken);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn create_named(
+        &self,
+        kind: KindId,
+        strategy: &dyn Strategy,
+        mut object: Box<dyn Object>,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
+        let info = strategy.info();
+        let snapshot = self.store.snapshot();
+        let key = ObjectKey::of(object.meta());
+        strategy.prepare_create(&mut *object);
+        strategy.set_defaults(&mut *object);
+        strategy.canonicalise(&mut *object);
+        let attempt = Attempt {
+            operation: Operation::Create,
+            strategy,
+            key: &key,
+            old: None,
+            snapshot: &snapshot,
+            dry_run: options.dry_run,
+        };
+        for link in &self.admission {
+            link.mutate(&attempt, &mut *object)?;
+        }
+        let mut errors = FieldErrors::default();
+        let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
+        meta::validate_meta(object.meta(), info.scope, &name_rule, &mut errors);
+        strategy.validate(&*object, &mut errors);
+        check(strategy, &key, errors)?;
+        for link in &self.admission {
+            link.validate(&attempt, Some(&*object))?;
+        }
+        let _reserved = self.allocate(&mut *object, None, &snapshot)?;
+        let draft = self.draft(strategy, object)?;
+        if options.dry_run {
+            return Ok(self.store.unsaved(kind, key, draft));
+        }
+        let proposal = Proposal { kind, key: key.clone(), expect: Expect::Absent, put: Some(draft) };
+        match self.store.commit(proposal) {
+            Ok(record) => Ok(record),
+            Err(Refused::Conflict { .. }) => {
+                Err(StatusError::already_exists(&info.group, &info.plural, key.name()))
+            }
+            Err(refused) => Err(failed(refused)),
+        }
+    }
+
+    /// Services get their addresses here; other kinds get nothing.
+    fn allocate(
+        &self,
+        object: &mut dyn Object,
+        old: Option<&dyn Object>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Reservation<'_>>, StatusError> {
+        let Some(service) = object.as_any_mut().downcast_mut::<Service>() else { return Ok(None) };
+        let old = old.and_then(|old| old.as_any().downcast_ref::<Service>());
+        self.addresses.allocate(service, old, snapshot, &*self.world.entropy).map(Some)
+    }
+
+    fn draft(&self, strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
+        let draft = encode::draft(strategy, object);
+        if draft.body.len() > OBJECT_BYTES {
+            let message = format!(
+                "etcdserver: request is too large: the object has {} bytes, {OBJECT_BYTES} are allowed",
+                draft.body.len()
+            );
+            return Err(StatusError::new(Reason::RequestEntityTooLarge, message));
+        }
+        Ok(draft)
+    }
+
+    /// Replaces an object, or one face of it. With a resourceVersion it must be the present one; without, the
+    /// present object is replaced whatever it is.
+    ///
+    /// Errors: 404, 409 (changed meanwhile, or another uid), 422, 403 from admission.
+    pub fn update(
+        &self,
+        kind: KindId,
+        face: Face,
+        object: Box<dyn Object>,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
+        let key = ObjectKey::of(object.meta());
+        let expected = parse_revision(object.meta().resource_version.as_deref())?;
+        self.change(kind, &key, face, expected, options, &mut |_| Ok(object.clone_object()))
+    }
+
+    /// Changes an object, or one face of it, by a patch. A resourceVersion in the patch must be the present
+    /// one; without, the patch is applied anew when somebody else was faster.
+    pub fn patch(
+        &self,
+        kind: KindId,
+        key: &ObjectKey,
+        face: Face,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
+        let expected = match patch {
+            Patch::Merge(value) => value["metadata"]["resourceVersion"].as_str(),
+            Patch::Json(_) => None,
+        };
+        let expected = parse_revision(expected)?;
+        let strategy = self.strategy(kind);
+        self.change(kind, key, face, expected, options, &mut |current| {
+            let mut value = encode::full_value(strategy.info(), current);
+            apply_patch(&mut value, patch)?;
+            let named = (value["metadata"]["name"].as_str(), value["metadata"]["namespace"].as_str());
+            if named.0 != Some(key.name()) || named.1.unwrap_or_default() != key.namespace() {
+                let why = format!("the name of the object ({named:?}) does not match the request ({key})");
+                return Err(StatusError::bad_request(why));
+            }
+            strategy.decode_value(value).map_err(|cause| {
+                let info = strategy.info();
+                let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
+                error.message = format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
+                error
+            })
+        })
+    }
+
+    /// The loop of every change: read, make the new object, check, commit, and again if somebody was faster and
+    /// the caller named no revision.
+    fn change(
+        &self,
+        kind: KindId,
+        key: &ObjectKey,
+        face: Face,
+        expected: Option<Revision>,
+        options: &WriteOptions,
+        make: &mut dyn FnMut(&Record) -> Result<Box<dyn Object>, StatusError>,
+    ) -> Result<Arc<Record>, StatusError> {
+        let strategy = self.strategy(kind);
+        let info = strategy.info();
+        if face == Face::Status && !info.has_status {
+            return Err(StatusError::not_found(&info.group, &info.plural, key.name()));
+        }
+        let conflict = || StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED);
+        for _ in 0..CONFLICT_RETRIES {
+            let snapshot = self.store.snapshot();
+            let current = snapshot.get_record(kind, key.as_str()).ok_or_else(|| self.not_found(kind, key))?;
+            if expected.is_some_and(|expected| expected != current.header.revision) {
+                return Err(conflict());
+            }
+            let object = make(&current)?;
+            match self.change_once(kind, key, face, &snapshot, &current, object, options)? {
+                Some(record) => return Ok(record),
+                None if expected.is_some() => return Err(conflict()),
+                None => {}
+            }
+        }
+        Err(conflict())
+    }
+
+    /// One try; `None` if somebody else was faster.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one request, in the order of the pipeline")]
+    fn change_once(
+        &self,
+        kind: KindId,
+        key: &ObjectKey,
+        face: Face,
+        snapshot: &Snapshot,
+        current: &Arc<Record>,
+        mut object: Box<dyn Object>,
+        options: &WriteOptions,
+    ) -> Result<Option<Arc<Record>>, StatusError> {
+        let strategy = self.strategy(kind);
+        let info = strategy.info();
+        let old = current.object(strategy);
+        if object.meta().uid.as_deref().is_some_and(|uid| !uid.is_empty() && *uid != *current.header.uid) {
+            let why = format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                object.meta().uid.as_deref().unwrap_or_default(),
+                current.header.uid
+            );
+            return Err(StatusError::conflict(&info.group, &info.plural, key.name(), &why));
+        }
+        inherit_meta(&mut *object, &*old);
+        match face {
+            Face::Main => {
+                strategy.set_defaults(&mut *object);
+                strategy.prepare_update(&mut *object, &*old);
+            }
+            Face::Status => {
+                strategy.set_defaults(&mut *object);
+                strategy.prepare_status(&mut *object, &*old);
+            }
+            Face::Finalize => object = finalize(&*object, &*old)?,
+        }
+        strategy.canonicalise(&mut *object);
+        meta::canonicalise_meta(object.meta_mut());
+        let attempt = Attempt {
+            operation: Operation::Update,
+            strategy,
+            key,
+            old: Some(&*old),
+            snapshot,
+            dry_run: options.dry_run,
+        };
+        for link in &self.admission {
+            link.mutate(&attempt, &mut *object)?;
+        }
+        let _reserved = match face {
+            Face::Main => self.allocate(&mut *object, Some(&*old), snapshot)?,
+            _ => None,
+        };
+        if info.has_generation && face != Face::Status && strategy.moves_generation(&*object, &*old) {
+            object.meta_mut().generation = Some(old.meta().generation.unwrap_or(0) + 1);
+        }
+        self.validate_change(strategy, key, face, &*object, &*old)?;
+        for link in &self.admission {
+            link.validate(&attempt, Some(&*object))?;
+        }
+        let may_end = object.meta().deletion_timestamp.is_some()
+            && object.meta().deletion_grace_period_seconds.unwrap_or(0) == 0
+            && object.meta().finalizers.as_ref().is_none_or(Vec::is_empty)
+            && !strategy.held_back(&*object);
+        let draft = self.draft(strategy, object)?;
+        if options.dry_run {
+            return Ok(Some(self.store.unsaved(kind, key.clone(), draft)));
+        }
+        if draft.body == current.body() && !may_end {
+            return Ok(Some(current.clone()));
+        }
+        let expect = Expect::At(current.header.revision);
+        let put = if may_end { None } else { Some(draft) };
+        match self.store.commit(Proposal { kind, key: key.clone(), expect, put }) {
+            Ok(record) => Ok(Some(record)),
+            Err(Refused::Conflict { .. }) => Ok(None),
+            Err(refused) => Err(failed(refused)),
+        }
+    }
+
+    fn validate_change(
+        &self,
+        strategy: &dyn Strategy,
+        key: &ObjectKey,
+        face: Face,
+        object: &dyn Object,
+        old: &dyn Object,
+    ) -> Result<(), StatusError> {
+        let mut errors = FieldErrors::default();
+        let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
+        meta::validate_meta(object.meta(), strategy.info().scope, &name_rule, &mut errors);
+        meta::validate_meta_update(object.meta(), old.meta(), &mut errors);
+        match face {
+            Face::Status => strategy.validate_status(object, old, &mut errors),
+            Face::Main => {
+                strategy.validate(object, &mut errors);
+                strategy.validate_update(object, old, &mut errors);
+            }
+            Face::Finalize => {}
+        }
+        check(strategy, key, errors)
+    }
+}
+
+/// Gives a new object its birth: what a client may not choose is set, whatever it said.
+fn begin(
+    strategy: &dyn Strategy,
+    object: &mut dyn Object,
+    now: Timestamp,
+    uid: String,
+) -> Result<(), StatusError> {
+    let info = strategy.info();
+    let meta = object.meta_mut();
+    if meta.resource_version.as_deref().is_some_and(|version| !version.is_empty()) {
+        let why = "resourceVersion should not be set on objects to be created";
+        return Err(StatusError::bad_request(why));
+    }
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    if info.scope == Scope::Cluster && !namespace.is_empty() {
+        let why = format!("namespace may not be set on {}", info.plural);
+        return Err(StatusError::bad_request(why));
+    }
+    if info.scope == Scope::Namespaced && namespace.is_empty() {
+        meta.namespace = Some("default".to_owned());
+    }
+    meta.uid = Some(uid);
+    meta.creation_timestamp = Some(Time(now));
+    meta.deletion_timestamp = None;
+    meta.deletion_grace_period_seconds = None;
+    meta.self_link = None;
+    meta.resource_version = None;
+    meta.managed_fields = None;
+    meta.generation = info.has_generation.then_some(1);
+    meta::canonicalise_meta(meta);
+    Ok(())
+}
+
+/// What an update leaves out, or may not say, of the metadata.
+fn inherit_meta(object: &mut dyn Object, old: &dyn Object) {
+    let (meta, old) = (object.meta_mut(), old.meta());
+    if meta.uid.as_deref().unwrap_or_default().is_empty() {
+        meta.uid = old.uid.clone();
+    }
+    if meta.namespace.as_deref().unwrap_or_default().is_empty() {
+        meta.namespace = old.namespace.clone();
+    }
+    meta.creation_timestamp = old.creation_timestamp.clone();
+    meta.deletion_timestamp = old.deletion_timestamp.clone();
+    meta.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
+    meta.generation = old.generation;
+    meta.self_link = None;
+    if meta.generate_name.is_none() {
+        meta.generate_name = old.generate_name.clone();
+    }
+}
+
+/// The old Namespace with the new one's `spec.finalizers`.
+fn finalize(object: &dyn Object, old: &dyn Object) -> Result<Box<dyn Object>, StatusError> {
+    let typed = |object: &dyn Object| object.as_any().downcast_ref::<Namespace>().cloned();
+    let (Some(new), Some(mut namespace)) = (typed(object), typed(old)) else {
+        return Err(StatusError::new(Reason::MethodNotAllowed, "only namespaces can be finalized"));
+    };
+    namespace.spec.get_or_insert_default().finalizers = new.spec.and_then(|spec| spec.finalizers);
+    Ok(Box::new(namespace))
+}
+
+fn check(strategy: &dyn Strategy, key: &ObjectKey, errors: FieldErrors) -> Result<(), StatusError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let info = strategy.info();
+    Err(StatusError::invalid(&info.group, &info.kind, key.name(), errors.into_list()))
+}
+
+fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
+    match text {
+        None | Some("") | Some("0") => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(revision) => Ok(Some(Revision(revision))),
+            Err(_) => Err(StatusError::bad_request(format!("invalid resourceVersion: {text:?}"))),
+        },
+    }
+}
+
+fn apply_patch(value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
+    match patch {
+        Patch::Merge(Value::Object(_)) => {
+            let Patch::Merge(given) = patch else { return Ok(()) };
+            patch::merge(value, given);
+            Ok(())
+        }
+        Patch::Merge(_) => Err(StatusError::bad_request("a merge patch must be an object")),
+        Patch::Json(operations) => {
+            let operations = JsonPatch::parse(operations)
+                .map_err(|cause| StatusError::bad_request(cause.to_string()))?;
+            operations.apply(value).map_err(|cause| {
+                StatusError::new(Reason::Invalid, format!("the server rejected our request due to an error in our request: {cause}"))
+            })
+        }
+    }
+}
