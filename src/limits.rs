@@ -90,3 +90,45 @@ pub const GENERATED_NAME_TRIES: usize = 8;
 
 /// How many objects a collection is deleted by at a time.
 pub const LIST_CHUNK: usize = 500;
+/// How many bytes all annotations of one object may have together: upstream's limit.
+pub const ANNOTATION_BYTES: usize = 256 * 1024;
+
+/// How many bytes the values of one Secret or ConfigMap may have together: upstream's limit.
+pub const SECRET_BYTES: usize = 1024 * 1024;
+
+/// The longest name of a field manager, in bytes: upstream's limit.
+pub const FIELD_MANAGER_BYTES: usize = 128;
+
+/// The longest name of a subresource in managed fields, in bytes: upstream's limit.
+pub const SUBRESOURCE_NAME_BYTES: usize = 256;
+
+/// The most endpoints, ports and addresses of an endpoint in one EndpointSlice: upstream's limits.
+pub const SLICE_ENDPOINTS: usize = 1000;
+/// See [`SLICE_ENDPOINTS`].
+pub const SLICE_PORTS: usize = 20_000;
+/// See [`SLICE_ENDPOINTS`].
+pub const SLICE_ADDRESSES: usize = 100;
+
+/// The most hints of each sort, and of old topology labels, of one endpoint: upstream's limits.
+pub const ENDPOINT_HINTS: usize = 8;
+/// See [`ENDPOINT_HINTS`].
+pub const ENDPOINT_TOPOLOGY_LABELS: usize = 16;
+
+/// How long an Event's words may be, in bytes: action, reason and reporting instance; the message.
+pub const EVENT_WORD_BYTES: usize = 128;
+/// See [`EVENT_WORD_BYTES`].
+pub const EVENT_MESSAGE_BYTES: usize = 1024;
+
+/// The most name servers and search domains of a pod, and the bytes of all search domains: what glibc reads.
+pub const POD_NAMESERVERS: usize = 3;
+/// See [`POD_NAMESERVERS`].
+pub const POD_SEARCHES: usize = 32;
+/// See [`POD_NAMESERVERS`].
+pub const POD_SEARCH_BYTES: usize = 2048;
+
+/// The most restart rules of a container, and exit codes of one rule: upstream's limits.
+pub const RESTART_RULES: usize = 20;
+/// See [`RESTART_RULES`].
+pub const RESTART_RULE_CODES: usize = 255;
+
+const _: () = assert!(ANNOTATION_BYTES < OBJECT_BYTES && SECRET_BYTES < OBJECT_BYTES);

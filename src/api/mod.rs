@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod kinds;
+pub mod meta;
 pub mod names;
 pub mod object;
 pub mod quantity;
