@@ -132,3 +132,21 @@ pub const RESTART_RULES: usize = 20;
 pub const RESTART_RULE_CODES: usize = 255;
 
 const _: () = assert!(ANNOTATION_BYTES < OBJECT_BYTES && SECRET_BYTES < OBJECT_BYTES);
+
+/// How many threads make and end containers: they wait for the keeper and the kernel, hardly for a core.
+pub const RUNTIME_THREADS: usize = 16;
+
+/// How many threads unpack images: each fills a core.
+pub const IMAGE_THREADS: usize = 2;
+
+/// How many threads write volumes.
+pub const VOLUME_THREADS: usize = 4;
+
+/// How many probes and hooks run at a time: a hanging one holds its thread for its whole time limit.
+pub const PROBE_THREADS: usize = 32;
+
+/// How many threads write the kernel's network state: more than one a socket would wait for each other.
+pub const NETWORK_THREADS: usize = 2;
+
+/// How many calls to servers elsewhere run at a time.
+pub const REMOTE_THREADS: usize = 16;

@@ -174,7 +174,7 @@ impl Addresses {
         };
         let own = old.map(ports_of).unwrap_or_default();
         let taken: BTreeSet<i32> =
-            snapshot.list::<Service>(Select::All).flat_map(|service| ports_of(&service)).collect();
+            snapshot.list::<Service>(Select::All).flat_map(|service| ports_of(&service.shared())).collect();
         let mut reserved = self.reserved.lock();
         let ports = service.spec.iter_mut().flat_map(|spec| spec.ports.iter_mut().flatten());
         for (index, port) in ports.enumerate() {

@@ -30,14 +30,14 @@ impl Server {
                 )));
             }
             if current.header.deleting {
-                return Err(conflict(&format!("pod {} is being deleted, cannot be assigned to a host", key.name())));
+                return Err(conflict(&format!(
+                    "pod {} is being deleted, cannot be assigned to a host",
+                    key.name()
+                )));
             }
             let spec = pod.spec.get_or_insert_default();
             if let Some(taken) = spec.node_name.as_deref().filter(|taken| !taken.is_empty()) {
-                return Err(conflict(&format!(
-                    "pod {} is already assigned to node \"{taken}\"",
-                    key.name()
-                )));
+                return Err(conflict(&format!("pod {} is already assigned to node \"{taken}\"", key.name())));
             }
             spec.node_name = Some(node.to_owned());
             set_scheduled(&mut pod, Time(self.now()));

@@ -129,7 +129,8 @@ fn judge(strategy: &dyn Strategy, old: &dyn Object, options: &DeleteOptions, now
     let marked = old.meta().deletion_timestamp.is_some();
     let mut object = old.clone_object();
     set_propagation(object.meta_mut(), options.propagation);
-    let held = strategy.held_back(&*object) || object.meta().finalizers.as_ref().is_some_and(|f| !f.is_empty());
+    let held =
+        strategy.held_back(&*object) || object.meta().finalizers.as_ref().is_some_and(|f| !f.is_empty());
     let set_deadline = |meta: &mut ObjectMeta, from: Timestamp, seconds: i64| {
         let at = from.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(from);
         meta.deletion_timestamp = Some(Time(at));

@@ -92,7 +92,8 @@ impl Filter {
     /// The single object that the selector names, if it names one.
     pub fn single(&self) -> Option<ObjectKey> {
         let name = self.fields.exact_value("metadata.name")?;
-        let namespace = self.namespace.as_deref().or_else(|| self.fields.exact_value("metadata.namespace"))?;
+        let namespace =
+            self.namespace.as_deref().or_else(|| self.fields.exact_value("metadata.namespace"))?;
         Some(ObjectKey::new(namespace, name))
     }
 }
@@ -126,7 +127,10 @@ impl Server {
         let most = params.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let mut items: Vec<Arc<Record>> = if at == snapshot.revision() {
             let all = snapshot.list_records_from(kind, filter.select(info), &from);
-            all.filter(|record| filter.matches(&record.header)).take(most.saturating_add(1)).cloned().collect()
+            all.filter(|record| filter.matches(&record.header))
+                .take(most.saturating_add(1))
+                .cloned()
+                .collect()
         } else {
             self.list_past(kind, &snapshot, at, &filter, &from, most.saturating_add(1))?
         };
@@ -137,8 +141,8 @@ impl Server {
             if filter.selects_all() && at == snapshot.revision() {
                 let after = next.first().map(|record| record.header.key.clone());
                 let select = filter.select(info);
-                page.remaining = after
-                    .map(|key| snapshot.list_records_from(kind, select, key.as_str()).count());
+                page.remaining =
+                    after.map(|key| snapshot.list_records_from(kind, select, key.as_str()).count());
             }
         }
         page.items = items;
@@ -193,9 +197,10 @@ fn begin(params: &ListParams, present: Revision) -> Result<(Revision, String), S
     }
     let asked = match params.resource_version.as_str() {
         "" | "0" => return Ok((present, String::new())),
-        text => text.parse().map(Revision).map_err(|_| {
-            StatusError::bad_request(format!("invalid resourceVersion: {text:?}"))
-        })?,
+        text => text
+            .parse()
+            .map(Revision)
+            .map_err(|_| StatusError::bad_request(format!("invalid resourceVersion: {text:?}")))?,
     };
     let exact = match params.revision_match {
         RevisionMatch::Exact => true,

@@ -7,8 +7,8 @@
 //! Guarantees: a write that changes nothing makes no revision; a write is based on the object that it names, or
 //! refused with a conflict; what is answered is what was stored.
 
-pub mod admission;
 mod addresses;
+pub mod admission;
 mod binding;
 mod delete;
 mod encode;
@@ -20,8 +20,8 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
-pub use admission::{Admission, Attempt, Operation};
 pub use addresses::ServiceRange;
+pub use admission::{Admission, Attempt, Operation};
 pub use list::Page;
 pub use options::{
     DeleteOptions, Face, ListParams, Propagation, RevisionMatch, WatchFrom, WatchParams, WriteOptions,

@@ -65,12 +65,18 @@ impl Server {
                 object.meta_mut().name = Some(name);
             }
             tries -= 1;
-            let attempt = if tries > 0 { object.clone_object() } else { std::mem::replace(&mut object, strategy.empty()) };
+            let attempt = if tries > 0 {
+                object.clone_object()
+            } else {
+                std::mem::replace(&mut object, strategy.empty())
+            };
             match self.create_named(kind, strategy, attempt, options) {
                 Err(taken) if taken.is_already_exists() && tries > 0 => {}
                 Err(mut taken) if taken.is_already_exists() && base.is_some() => {
-                    taken.message =
-                        format!("{}, the server was not able to generate a unique name for the {}", taken.message, info.kind);
+                    taken.message = format!(
+                        "{}, the server was not able to generate a unique name for the {}",
+                        taken.message, info.kind
+                    );
                     return Err(taken);
                 }
                 answer => return answer,
@@ -192,7 +198,8 @@ impl Server {
             strategy.decode_value(value).map_err(|cause| {
                 let info = strategy.info();
                 let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
-                error.message = format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
+                error.message =
+                    format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
                 error
             })
         })
@@ -381,8 +388,8 @@ fn inherit_meta(object: &mut dyn Object, old: &dyn Object) {
     meta.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
     meta.generation = old.generation;
     meta.self_link = None;
-    if meta.generate_name.is_none() {
-        meta.generate_name = old.generate_name.clone();
+    if meta.resource_version.as_deref().unwrap_or_default().is_empty() {
+        meta.resource_version = old.resource_version.clone();
     }
 }
 
@@ -423,10 +430,13 @@ fn apply_patch(value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
         }
         Patch::Merge(_) => Err(StatusError::bad_request("a merge patch must be an object")),
         Patch::Json(operations) => {
-            let operations = JsonPatch::parse(operations)
-                .map_err(|cause| StatusError::bad_request(cause.to_string()))?;
+            let operations =
+                JsonPatch::parse(operations).map_err(|cause| StatusError::bad_request(cause.to_string()))?;
             operations.apply(value).map_err(|cause| {
-                StatusError::new(Reason::Invalid, format!("the server rejected our request due to an error in our request: {cause}"))
+                StatusError::new(
+                    Reason::Invalid,
+                    format!("the server rejected our request due to an error in our request: {cause}"),
+                )
             })
         }
     }

@@ -14,7 +14,12 @@ use crate::store::Revision;
 use crate::world::World;
 
 /// Carries out one step; answers the revision that it wrote, or revision 0 where there was nothing to write.
-pub(super) fn apply(server: &Arc<Server>, source: &str, world: &World, step: Step) -> Result<Revision, Error> {
+pub(super) fn apply(
+    server: &Arc<Server>,
+    source: &str,
+    world: &World,
+    step: Step,
+) -> Result<Revision, Error> {
     let options = WriteOptions { field_manager: source.to_owned(), ..WriteOptions::default() };
     let refused = |verb: &str, kind: &str, key: &ObjectKey| {
         let step = format!("{verb} {kind} {key}");

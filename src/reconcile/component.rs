@@ -157,7 +157,12 @@ pub struct Loop<R: Reconciler> {
 
 impl<R: Reconciler> Loop<R> {
     /// The loop of a reconciler, to be added to a driver. Answers also what wakes its keys from elsewhere.
-    pub fn start(reconciler: R, server: &Arc<Server>, world: &World, spawner: &Arc<dyn Spawner>) -> Notifier<R::Key> {
+    pub fn start(
+        reconciler: R,
+        server: &Arc<Server>,
+        world: &World,
+        spawner: &Arc<dyn Spawner>,
+    ) -> Notifier<R::Key> {
         let (sender, mail) = unbounded();
         let mut notifier = None;
         spawner.add(Box::new(|handle| {
@@ -330,4 +335,3 @@ impl<R: Reconciler> Component for Loop<R> {
         self.queue.next_timer().map_or(Progress::Idle, Progress::Until)
     }
 }
-

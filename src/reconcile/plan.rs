@@ -120,7 +120,13 @@ impl Plan {
     }
 
     /// The same about a part of an object, which the reference's `fieldPath` names.
-    pub fn event_on(&mut self, regarding: ObjectReference, event_type: EventType, reason: &str, message: String) {
+    pub fn event_on(
+        &mut self,
+        regarding: ObjectReference,
+        event_type: EventType,
+        reason: &str,
+        message: String,
+    ) {
         let regarding = Box::new(regarding);
         self.steps.push(Step::Event { regarding, event_type, reason: reason.to_owned(), message });
     }
