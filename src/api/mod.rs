@@ -2,5 +2,6 @@
 
 pub mod manifest;
 pub mod names;
+pub mod patch;
 pub mod quantity;
 pub mod selector;

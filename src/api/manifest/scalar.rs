@@ -219,7 +219,7 @@ fn binary(text: &str) -> Result<Scalar, Problem> {
     };
     let packed: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
     let padding = packed.iter().rev().take_while(|byte| **byte == b'=').count();
-    if packed.len() % 4 != 0 || padding > 2 {
+    if !packed.len().is_multiple_of(4) || padding > 2 {
         return Err(wrong());
     }
     let mut bytes = Vec::with_capacity(packed.len() / 4 * 3);
