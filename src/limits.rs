@@ -83,6 +83,13 @@ pub const PATCH_OPERATIONS: usize = 10_000;
 /// How many bytes the copies of one JSON patch may add: upstream's limit, that of a request.
 pub const PATCH_COPY_BYTES: usize = REQUEST_BYTES;
 
+/// How deep a JSON patch may make an object: what serde_json reads back, so that nothing deeper is ever stored.
+pub const PATCH_DEPTH: usize = 127;
+
+/// How many values one JSON patch may look at or shift in lists: about a second of work, far above what a patch
+/// of use needs, against thousands of removals from the front of a huge list.
+pub const PATCH_WORK: usize = 50_000_000;
+
 const _: () = assert!(MANIFEST_DEPTH < 128 && GENERATED_SUFFIX < GENERATED_NAME_BYTES);
 
 /// How often a name is drawn for `generateName` before the collision is told: upstream's number.

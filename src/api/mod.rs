@@ -7,6 +7,8 @@ pub mod kinds;
 pub mod meta;
 pub mod names;
 pub mod object;
+pub mod manifest;
+pub mod names;
 pub mod patch;
 pub mod quantity;
 pub mod registry;
