@@ -8,7 +8,6 @@ pub mod meta;
 pub mod names;
 pub mod object;
 pub mod manifest;
-pub mod names;
 pub mod patch;
 pub mod quantity;
 pub mod registry;
