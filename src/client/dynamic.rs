@@ -62,7 +62,8 @@ impl DynamicApi {
     /// The objects that `params` select.
     pub fn list(&self, params: &ListParams) -> Result<DynamicList, Error> {
         let namespace = Some(self.namespace.clone()).filter(|namespace| !namespace.is_empty());
-        let params = ListParams { namespace: namespace.or_else(|| params.namespace.clone()), ..params.clone() };
+        let params =
+            ListParams { namespace: namespace.or_else(|| params.namespace.clone()), ..params.clone() };
         let page = self.client.server.list(self.kind, &params)?;
         Ok(DynamicList {
             items: page.items.iter().map(|record| self.client.server.value(record)).collect(),

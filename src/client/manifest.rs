@@ -73,7 +73,8 @@ pub(super) fn delete(client: &Client, text: &str) -> Result<(), Error> {
 impl Item {
     /// The door's answer with the line of the field that it is about.
     fn refused(&self, cause: StatusError) -> Error {
-        let line = cause.causes.first().map_or(self.document.line, |first| self.document.line_of(&first.field));
+        let line =
+            cause.causes.first().map_or(self.document.line, |first| self.document.line_of(&first.field));
         Error::Refused { document: self.document.index, line, cause }
     }
 }
@@ -85,10 +86,7 @@ fn read_items(client: &Client, text: &str) -> Result<Vec<Item>, Error> {
 fn read_item(client: &Client, mut document: Document) -> Result<Item, Error> {
     let named = document.type_meta()?;
     let kind = client.server.registry().find(named.api_version, named.kind).ok_or_else(|| {
-        let message = format!(
-            "no matches for kind \"{}\" in version \"{}\"",
-            named.kind, named.api_version
-        );
+        let message = format!("no matches for kind \"{}\" in version \"{}\"", named.kind, named.api_version);
         let line = document.line_of("kind");
         Error::Refused { document: document.index, line, cause: StatusError::new(Reason::NotFound, message) }
     })?;
@@ -142,9 +140,9 @@ fn apply_one(client: &Client, item: &Item) -> Result<Applied, Error> {
         let Some(current) = client.server.store().get(item.kind, item.key.as_str()) else {
             let mut created = wanted.clone();
             annotate(&mut created, &last_text);
-            let object = strategy.decode_value(created).map_err(|cause| {
-                item.refused(StatusError::bad_request(cause.to_string()))
-            })?;
+            let object = strategy
+                .decode_value(created)
+                .map_err(|cause| item.refused(StatusError::bad_request(cause.to_string())))?;
             match client.server.create(item.kind, object, &options) {
                 Ok(_) => return done(Outcome::Created),
                 Err(raced) if raced.is_already_exists() => continue,
