@@ -290,6 +290,29 @@ text: |
     assert_eq!(super::read(expected).unwrap()[0].value, value);
 }
 
+#[test]
+fn long_lines_are_folded_and_keys_sorted_by_their_numbers() {
+    let value = json!({"zz": [{
+        "k10": "word ".repeat(20) + "end", "k9": "x: ".repeat(30) + "end", "k1": "a\tb  ".repeat(20),
+        "-": 1, "01": 2, "1": 3, "k".repeat(130): [],
+    }]});
+    let expected = r#"zz:
+- '-': 1
+  "1": 3
+  "01": 2
+  k1: "a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb
+    \ a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  "
+  k9: 'x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x:
+    x: x: x: x: x: end'
+  k10: word word word word word word word word word word word word word word word
+    word word word word word end
+  ? kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
+  : []
+"#;
+    assert_eq!(to_yaml(&value), expected);
+    assert_eq!(read(expected).unwrap()[0].value, value);
+}
+
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -297,6 +320,7 @@ fn texts() -> impl Strategy<Value = String> {
         Just("yes".to_owned()),
         Just("0644".to_owned()),
         Just("a".repeat(200)),
+        "[a-c \t:\"]{80,200}",
     ]
 }
 
