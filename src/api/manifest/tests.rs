@@ -211,6 +211,9 @@ fn what_blows_up_is_refused() {
     assert_eq!(read(&laughs).unwrap_err().problem, Problem::Aliasing);
     let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(100));
     assert_eq!(read(&text).unwrap_err().problem, Problem::Aliasing);
+    let bomb = laughs.lines().take(6).fold(String::new(), |text, line| text + line + "\n") + "---\n";
+    assert!(read(&bomb).is_ok());
+    assert_eq!(read(bomb.repeat(40)).unwrap_err().problem, Problem::Aliasing);
     let merged: String = (0..2000).map(|n| format!("k{n}: 1, ")).collect();
     let text = format!("a: &a {{{merged}}}\nb: {{<<: [{}]}}\n", "*a, ".repeat(2000));
     assert_eq!(read(&text).unwrap_err().problem, Problem::Aliasing);
