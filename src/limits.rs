@@ -51,9 +51,9 @@ pub const MANIFEST_DOCUMENTS: usize = 10_000;
 /// levels, and serde_json stops at 128.
 pub const MANIFEST_DEPTH: usize = 100;
 
-/// How many values one manifest may have, aliases written out: twice what 32 MB of usual YAML hold, and some
-/// 500 MB of memory at the worst.
-pub const MANIFEST_VALUES: usize = 2_000_000;
+/// How many values one manifest may have, aliases written out: what 32 MB of usual YAML hold, and some 500 MB
+/// of memory at the worst.
+pub const MANIFEST_VALUES: usize = 1_000_000;
 
 /// How many bytes of text the aliases of one manifest may add: the most that one object may have at all.
 pub const MANIFEST_ALIAS_BYTES: usize = OBJECT_BYTES;
