@@ -70,11 +70,11 @@ pub const MANIFEST_DOCUMENTS: usize = 10_000;
 /// levels, and serde_json stops at 128.
 pub const MANIFEST_DEPTH: usize = 100;
 
-/// How many values one document may have once its aliases are expanded: some 30 times what the largest object
-/// can hold would still be refused by its size, so this only stops documents that grow by aliasing.
+/// How many values one manifest may have, aliases written out: what 32 MB of usual YAML hold, and some 500 MB
+/// of memory at the worst.
 pub const MANIFEST_VALUES: usize = 1_000_000;
 
-/// How many bytes of text the aliases of one document may add: the most that an object may have at all.
+/// How many bytes of text the aliases of one manifest may add: the most that one object may have at all.
 pub const MANIFEST_ALIAS_BYTES: usize = OBJECT_BYTES;
 
 /// The most operations in one JSON patch: upstream's limit.

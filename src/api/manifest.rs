@@ -46,10 +46,10 @@ pub enum Problem {
     /// There are too many documents.
     #[error("a manifest must hold no more than {MANIFEST_DOCUMENTS} objects")]
     ManyDocuments,
-    /// A document has too many values.
-    #[error("a document must hold no more than {MANIFEST_VALUES} values")]
+    /// There are too many values.
+    #[error("a manifest must hold no more than {MANIFEST_VALUES} values")]
     ManyValues,
-    /// Aliases make a document far larger than its text.
+    /// Aliases make documents far larger than their text.
     #[error("document contains excessive aliasing")]
     Aliasing,
     /// An alias stands within the value that it repeats.

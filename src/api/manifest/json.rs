@@ -24,7 +24,6 @@ pub(super) fn documents(text: &str) -> Result<Vec<Arc<Node>>, ManifestError> {
         if reader.at == text.len() {
             return Ok(nodes);
         }
-        reader.values = 0;
         let node = reader.value(0).map_err(|fault| fault.in_document(nodes.len() + 1))?;
         if nodes.len() >= MANIFEST_DOCUMENTS {
             return Err(Fault::at(node.line, Problem::ManyDocuments).in_document(nodes.len() + 1));

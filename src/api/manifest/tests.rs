@@ -211,6 +211,9 @@ fn what_blows_up_is_refused() {
     assert_eq!(read(&laughs).unwrap_err().problem, Problem::Aliasing);
     let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(100));
     assert_eq!(read(&text).unwrap_err().problem, Problem::Aliasing);
+    let bomb = laughs.lines().take(6).fold(String::new(), |text, line| text + line + "\n") + "---\n";
+    assert!(read(&bomb).is_ok());
+    assert_eq!(read(bomb.repeat(40)).unwrap_err().problem, Problem::Aliasing);
     let merged: String = (0..2000).map(|n| format!("k{n}: 1, ")).collect();
     let text = format!("a: &a {{{merged}}}\nb: {{<<: [{}]}}\n", "*a, ".repeat(2000));
     assert_eq!(read(&text).unwrap_err().problem, Problem::Aliasing);
@@ -290,6 +293,29 @@ text: |
     assert_eq!(super::read(expected).unwrap()[0].value, value);
 }
 
+#[test]
+fn long_lines_are_folded_and_keys_sorted_by_their_numbers() {
+    let value = json!({"zz": [{
+        "k10": "word ".repeat(20) + "end", "k9": "x: ".repeat(30) + "end", "k1": "a\tb  ".repeat(20),
+        "-": 1, "01": 2, "1": 3, "k".repeat(130): [],
+    }]});
+    let expected = r#"zz:
+- '-': 1
+  "1": 3
+  "01": 2
+  k1: "a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb
+    \ a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  a\tb  "
+  k9: 'x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x: x:
+    x: x: x: x: x: end'
+  k10: word word word word word word word word word word word word word word word
+    word word word word word end
+  ? kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
+  : []
+"#;
+    assert_eq!(to_yaml(&value), expected);
+    assert_eq!(read(expected).unwrap()[0].value, value);
+}
+
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -297,6 +323,7 @@ fn texts() -> impl Strategy<Value = String> {
         Just("yes".to_owned()),
         Just("0644".to_owned()),
         Just("a".repeat(200)),
+        "[a-c \t:\"]{80,200}",
     ]
 }
 

@@ -3,7 +3,7 @@
 //! Owns splitting a text into documents as kubectl does, and building a tree from the parser's events: keys,
 //! merges, anchors. What a scalar means is decided in `scalar.rs`.
 //!
-//! Invariant: an alias costs nothing but a reference, and a merge is paid for out of one budget a document.
+//! Invariant: an alias costs nothing but a reference, and a merge is paid for out of one budget a manifest.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -19,11 +19,13 @@ use crate::limits::{MANIFEST_ALIAS_BYTES, MANIFEST_DEPTH, MANIFEST_DOCUMENTS, MA
 /// The trees of all documents that are not empty.
 pub(super) fn documents(text: &str) -> Result<Vec<Arc<Node>>, ManifestError> {
     let mut nodes = Vec::new();
+    let mut spent = Spent::default();
     let mut rest = text;
     let mut first_line = 1;
     loop {
         let (part, separator) = next_part(rest);
-        read_part(part, first_line, &mut nodes).map_err(|fault| fault.in_document(nodes.len() + 1))?;
+        read_part(part, first_line, &mut spent, &mut nodes)
+            .map_err(|fault| fault.in_document(nodes.len() + 1))?;
         let Some(separator) = separator else { return Ok(nodes) };
         first_line += part.matches('\n').count();
         let trailing = separator[3..].trim();
@@ -45,18 +47,41 @@ fn next_part(text: &str) -> (&str, Option<&str>) {
     (part, Some(&rest[..end]))
 }
 
+/// What the documents so far have cost, against the limits of the whole manifest.
+#[derive(Default)]
+struct Spent {
+    /// Values as written, merged entries counted with them.
+    values: usize,
+    /// Values once aliases are written out.
+    expanded: u64,
+    /// Bytes that aliases have added.
+    aliased: u64,
+}
+
+impl Spent {
+    /// Pays for a document that will be written out.
+    fn pay(&mut self, node: &Node, text: usize) -> Result<(), Fault> {
+        self.expanded = self.expanded.saturating_add(node.values);
+        self.aliased = self.aliased.saturating_add(node.bytes.saturating_sub(text as u64));
+        if self.expanded > MANIFEST_VALUES as u64 || self.aliased > MANIFEST_ALIAS_BYTES as u64 {
+            return Err(Fault::at(node.line, Problem::Aliasing));
+        }
+        Ok(())
+    }
+}
+
 /// Reads one part of the text, which holds one document or, where one ends with `...`, several.
-fn read_part(part: &str, first_line: usize, nodes: &mut Vec<Arc<Node>>) -> Result<(), Fault> {
+fn read_part(
+    part: &str,
+    first_line: usize,
+    spent: &mut Spent,
+    nodes: &mut Vec<Arc<Node>>,
+) -> Result<(), Fault> {
     if part.trim().is_empty() {
         return Ok(());
     }
-    let mut reader = Reader {
-        parser: Parser::new_from_str(part),
-        before: first_line - 1,
-        anchors: BTreeMap::new(),
-        values: 0,
-        merged: 0,
-    };
+    let parser = Parser::new_from_str(part);
+    let mut reader = Reader { parser, before: first_line - 1, anchors: BTreeMap::new(), spent };
     loop {
         match reader.next()? {
             (Event::StreamEnd, _) => return Ok(()),
@@ -64,14 +89,10 @@ fn read_part(part: &str, first_line: usize, nodes: &mut Vec<Arc<Node>>) -> Resul
                 reader.anchors.clear();
                 let (event, span) = reader.next()?;
                 let node = reader.node(event, span, 0)?;
-                if node.values > MANIFEST_VALUES as u64
-                    || node.bytes > (part.len() + MANIFEST_ALIAS_BYTES) as u64
-                {
-                    return Err(Fault::at(node.line, Problem::Aliasing));
-                }
                 if matches!(node.content, Content::Scalar(Value::Null)) {
                     continue;
                 }
+                reader.spent.pay(&node, part.len())?;
                 if nodes.len() >= MANIFEST_DOCUMENTS {
                     return Err(Fault::at(node.line, Problem::ManyDocuments));
                 }
@@ -82,17 +103,16 @@ fn read_part(part: &str, first_line: usize, nodes: &mut Vec<Arc<Node>>) -> Resul
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, 's> {
     parser: Parser<'a, StrInput<'a>>,
     /// How many lines lie before this part.
     before: usize,
     /// The values that have an anchor and are complete.
     anchors: BTreeMap<usize, Arc<Node>>,
-    values: usize,
-    merged: usize,
+    spent: &'s mut Spent,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
@@ -107,8 +127,8 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Arc<Node>, Fault> {
         let line = self.before + span.start.line();
-        self.values += 1;
-        if self.values > MANIFEST_VALUES {
+        self.spent.values += 1;
+        if self.spent.values > MANIFEST_VALUES {
             return Err(Fault::at(line, Problem::ManyValues));
         }
         if depth > MANIFEST_DEPTH {
@@ -223,8 +243,8 @@ impl<'a> Reader<'a> {
         };
         for source in sources {
             let Content::Map(merged) = &source.content else { return Err(Fault::at(line, Problem::Merge)) };
-            self.merged += merged.len() + 1;
-            if self.merged > MANIFEST_VALUES {
+            self.spent.values += merged.len() + 1;
+            if self.spent.values > MANIFEST_VALUES {
                 return Err(Fault::at(line, Problem::Aliasing));
             }
             for entry in merged {
