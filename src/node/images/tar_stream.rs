@@ -144,7 +144,15 @@ impl<R: Read> TarStream<R> {
             size = real;
             sparse = Some(parts);
         }
-        let field = |name: &str, value: io::Result<u64>| value.map_err(|_| bad(format!("bad {name} field")));
+        // An empty field is zero.
+        let field = |name: &str, raw: &[u8], value: io::Result<u64>| match value {
+            Err(_) if raw.iter().all(|b| matches!(b, 0 | b' ')) => Ok(0),
+            other => other.map_err(|_| bad(format!("bad {name} field"))),
+        };
+        let old = header.as_old();
+        let uid = extensions.uid.map_or_else(|| field("uid", &old.uid, header.uid()), Ok)?;
+        let gid = extensions.gid.map_or_else(|| field("gid", &old.gid, header.gid()), Ok)?;
+        let mode = field("mode", &old.mode, header.mode().map(u64::from))? as u32;
         Ok(TarEntry {
             path,
             link: extensions
@@ -152,9 +160,9 @@ impl<R: Read> TarStream<R> {
                 .unwrap_or_else(|| header.link_name_bytes().map(|l| l.into_owned()).unwrap_or_default()),
             kind,
             size,
-            mode: header.mode().map_err(|_| bad("bad mode field"))?,
-            uid: extensions.uid.map_or_else(|| field("uid", header.uid()), Ok)?,
-            gid: extensions.gid.map_or_else(|| field("gid", header.gid()), Ok)?,
+            mode,
+            uid,
+            gid,
             mtime: extensions.mtime.unwrap_or_else(|| (header.mtime().unwrap_or(0) as i64, 0)),
             device: (
                 header.device_major().ok().flatten().unwrap_or(0),
