@@ -68,3 +68,50 @@ pub const OPEN_TRIES: usize = 64;
 
 /// The most bytes that may follow the end of a layer's archive: tar pads to 10 KiB, some writers to more.
 pub const LAYER_TRAILING_BYTES: u64 = 16 * 1024 * 1024;
+/// The longest name made from a `generateName`, in bytes: upstream's bound, that of a DNS label.
+pub const GENERATED_NAME_BYTES: usize = 63;
+
+/// How many random characters follow a `generateName`: upstream's number, 14 million names a prefix.
+pub const GENERATED_SUFFIX: usize = 5;
+
+/// The longest text of a selector, in bytes: a request's URL has no room for more anyway.
+pub const SELECTOR_BYTES: usize = 64 * 1024;
+
+/// The longest text of a quantity, in bytes: far more than a number of any use has, and short enough that the
+/// exact arithmetic stays cheap.
+pub const QUANTITY_BYTES: usize = 256;
+
+/// The largest power of ten that a quantity may be written with: beyond any number of use, and printable.
+pub const QUANTITY_EXPONENT: i32 = 100_000;
+
+/// The largest manifest, in bytes: ten times the largest request, since it holds many objects.
+pub const MANIFEST_BYTES: usize = 32 * 1024 * 1024;
+
+/// The most documents, list items counted, in one manifest.
+pub const MANIFEST_DOCUMENTS: usize = 10_000;
+
+/// How deep a manifest may nest: the deepest published type (a CustomResourceDefinition's schema apart) has 20
+/// levels, and serde_json stops at 128.
+pub const MANIFEST_DEPTH: usize = 100;
+
+/// How many values one document may have once its aliases are expanded: some 30 times what the largest object
+/// can hold would still be refused by its size, so this only stops documents that grow by aliasing.
+pub const MANIFEST_VALUES: usize = 1_000_000;
+
+/// How many bytes of text the aliases of one document may add: the most that an object may have at all.
+pub const MANIFEST_ALIAS_BYTES: usize = OBJECT_BYTES;
+
+/// The most operations in one JSON patch: upstream's limit.
+pub const PATCH_OPERATIONS: usize = 10_000;
+
+/// How many bytes the copies of one JSON patch may add: upstream's limit, that of a request.
+pub const PATCH_COPY_BYTES: usize = REQUEST_BYTES;
+
+/// How deep a JSON patch may make an object: what serde_json reads back, so that nothing deeper is ever stored.
+pub const PATCH_DEPTH: usize = 127;
+
+/// How many values one JSON patch may look at or shift in lists: about a second of work, far above what a patch
+/// of use needs, against thousands of removals from the front of a huge list.
+pub const PATCH_WORK: usize = 50_000_000;
+
+const _: () = assert!(MANIFEST_DEPTH < 128 && GENERATED_SUFFIX < GENERATED_NAME_BYTES);
