@@ -1,0 +1,1 @@
+//! Plans as tables, and volumes on a real disk.
