@@ -114,6 +114,11 @@ fn paths(image: &Image) -> Vec<PathBuf> {
     }
 }
 
+/// A small image; hashing a whole C library takes a while in a debug build.
+fn small() -> ImageBuilder {
+    ImageBuilder::new("shop/web:v1").file("/srv/index.html", "hello", 0o640)
+}
+
 fn builder() -> ImageBuilder {
     ImageBuilder::new("shop/web:v1")
         .file("/srv/index.html", "hello", 0o640)
@@ -227,7 +232,7 @@ fn broken_archives_are_refused_in_one_sentence() {
     docker(&path, &[vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0]], false);
     fails("zstd");
     let mut cut = tar_of(&[file("a", b"aaaa")]);
-    cut.truncate(600);
+    cut.truncate(514);
     docker(&path, &[cut], false);
     fails("ends within an entry");
     fs::write(&path, b"\x28\xb5\x2f\xfd....").unwrap();
@@ -245,7 +250,7 @@ fn a_changed_blob_of_a_layout_is_found() {
     let place = Place::new();
     let store = place.store();
     let layout = place.0.join("layout");
-    builder().write_oci_layout(&layout).unwrap();
+    small().write_oci_layout(&layout).unwrap();
     let mut blobs: Vec<PathBuf> =
         fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|e| e.unwrap().path()).collect();
     blobs.sort();
@@ -363,7 +368,7 @@ fn names_come_from_the_caller_or_the_archive() {
     let place = Place::new();
     let store = place.store();
     let path = place.0.join("a.tar");
-    builder().write_oci_archive(&path).unwrap();
+    small().write_oci_archive(&path).unwrap();
     let names = |under: Option<&str>| {
         let id = store.import(&path, under).unwrap().remove(0);
         let names: Vec<String> = store.get(&id).unwrap().references.iter().map(ToString::to_string).collect();
@@ -374,7 +379,7 @@ fn names_come_from_the_caller_or_the_archive() {
     assert!(matches!(store.import(&path, Some("Bad Name")), Err(ImageError::InvalidName { .. })));
     // A bare tag is one of the archive's own name.
     let layout = place.0.join("cache");
-    builder().write_oci_layout(&layout).unwrap();
+    small().write_oci_layout(&layout).unwrap();
     let index = fs::read_to_string(layout.join("index.json")).unwrap();
     fs::write(layout.join("index.json"), index.replace("io.containerd.image.name", "unused")).unwrap();
     store.import(&layout, None).unwrap();
@@ -386,7 +391,7 @@ fn an_image_of_several_platforms_gives_this_one() {
     let place = Place::new();
     let store = place.store();
     let layout = place.0.join("layout");
-    builder().write_oci_layout(&layout).unwrap();
+    small().write_oci_layout(&layout).unwrap();
     let index: serde_json::Value =
         serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
     let here = index["manifests"][0].clone();
@@ -424,7 +429,7 @@ fn unused_images_go_and_held_ones_stay() {
     let place = Place::new();
     let store = place.store();
     let path = place.0.join("a.tar");
-    builder().write_oci_archive(&path).unwrap();
+    small().write_oci_archive(&path).unwrap();
     let id = store.import(&path, None).unwrap().remove(0);
     let hold = store.hold(&id).unwrap();
     assert_eq!(hold.image().id, id);
@@ -442,7 +447,7 @@ fn threads_that_want_one_layer_unpack_it_once() {
     let place = Place::new();
     let store = place.store();
     let path = place.0.join("a.tar");
-    builder().write_oci_archive(&path).unwrap();
+    small().write_oci_archive(&path).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -455,8 +460,8 @@ fn threads_that_want_one_layer_unpack_it_once() {
     });
     store.remove_unused(&|_| false).unwrap();
     assert_eq!((place.layers(), place.temps()), (0, 0));
-    let ids = store.import(&path, None).unwrap();
-    check_built(&store, &place, &ids);
+    assert_eq!(store.import(&path, None).unwrap(), store.import(&path, None).unwrap());
+    assert_eq!(place.layers(), 1);
 }
 
 #[test]
@@ -472,7 +477,7 @@ fn a_folder_of_archives_is_a_source() {
     assert_eq!(error, "image \"docker.io/shop/web:v1\" not found: no image source has it");
     fs::write(folder.join("broken.tar"), vec![b'x'; 1024]).unwrap();
     assert!(store.pull(&name, &sources).unwrap_err().to_string().contains("broken.tar"));
-    builder().write_oci_layout(&folder.join("web")).unwrap();
+    small().write_oci_layout(&folder.join("web")).unwrap();
     let image = store.pull(&name, &sources).unwrap();
     assert!(!image.local && image.references == [name]);
     assert_eq!(place.temps(), 0);
