@@ -18,22 +18,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 use parking_lot::{Condvar, Mutex};
-use serde::{Deserialize, Serialize};
 
-use super::archive::{self, Archive, Found, LayerBlob};
+use super::archive::{Archive, LayerBlob};
 use super::builtin::{self, OwnProgram};
-use super::digest::Hashing;
+use super::index::{Index, Record, read_index, remove_tree, sweep, write_index};
+use super::layer::{open_folder, unpack_layer};
+use super::naming::Naming;
 use super::source::ImageSource;
-use super::{HOST_IMAGE, Image, ImageConfig, ImageError, ImageId, ImageRef, SELF_IMAGE, digest, unpack};
-use crate::limits;
+use super::{HOST_IMAGE, Image, ImageError, ImageId, ImageRef, SELF_IMAGE, digest};
 use crate::node::runtime::Rootfs;
 
 /// What the built-in images are made of.
@@ -103,23 +102,6 @@ struct State {
     own: Option<Image>,
 }
 
-/// What is on the disk as `index.json`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Index {
-    images: BTreeMap<ImageId, Record>,
-    names: BTreeMap<String, ImageId>,
-    layers: BTreeMap<String, u64>,
-    own_layer: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Record {
-    layers: Vec<String>,
-    manifests: BTreeSet<String>,
-    config: ImageConfig,
-    local: bool,
-}
-
 /// A folder that is removed with what is in it, unless it was moved away.
 struct TempFolder(PathBuf);
 
@@ -133,7 +115,6 @@ impl Drop for TempFolder {
 struct LayerPin<'a> {
     inner: &'a Inner,
     name: String,
-    /// How the folder's name begins wherever the layer lies: the digest that layers above are named after.
     size: u64,
 }
 
@@ -358,65 +339,6 @@ impl Drop for ImageHold {
                 state.holds.remove(&self.image.id);
             }
         }
-    }
-}
-
-/// Under which names images are put.
-enum Naming {
-    Own,
-    Repository(String),
-    Whole(ImageRef),
-    Pulled { wanted: Option<ImageRef>, name: ImageRef },
-}
-
-impl Naming {
-    fn of(under: Option<&str>) -> Result<Naming, ImageError> {
-        let Some(name) = under else { return Ok(Naming::Own) };
-        let reference = ImageRef::parse(name)?;
-        let last = name.rsplit('/').next().unwrap_or(name);
-        let whole = last.contains(':') || name.contains('@');
-        Ok(if whole { Naming::Whole(reference) } else { Naming::Repository(reference.repository()) })
-    }
-
-    /// Chooses among the images of an archive and names them.
-    fn apply(&self, archive: &str, mut images: Vec<Found>) -> Result<Vec<Found>, ImageError> {
-        let one = |images: &[Found]| match images.len() {
-            1 => Ok(()),
-            n => Err(ImageError::malformed(
-                archive,
-                format!("holds {n} images, which cannot all get one name"),
-            )),
-        };
-        match self {
-            Naming::Own => {}
-            Naming::Whole(name) => {
-                one(&images)?;
-                images[0].names = BTreeSet::from([name.clone()]);
-            }
-            Naming::Repository(repository) => {
-                for image in &mut images {
-                    let tags: BTreeSet<String> =
-                        image.names.iter().map(|n| n.tag().unwrap_or("latest").to_owned()).collect();
-                    let tags = if tags.is_empty() { BTreeSet::from(["latest".to_owned()]) } else { tags };
-                    let names = tags.iter().map(|tag| ImageRef::parse(&format!("{repository}:{tag}")));
-                    image.names = names.collect::<Result<_, _>>()?;
-                }
-                let all: Vec<&ImageRef> = images.iter().flat_map(|image| &image.names).collect();
-                if all.iter().collect::<BTreeSet<_>>().len() < all.len() {
-                    one(&images)?;
-                }
-            }
-            Naming::Pulled { wanted, name } => {
-                if let Some(wanted) = wanted {
-                    images.retain(|image| image.names.contains(wanted));
-                } else if let Some(digest) = name.digest().filter(|_| images.len() > 1) {
-                    images.retain(|image| image.id == digest || image.manifests.contains(digest));
-                }
-                one(&images)?;
-                images[0].names = BTreeSet::from([name.clone()]);
-            }
-        }
-        Ok(images)
     }
 }
 
@@ -660,128 +582,5 @@ impl Inner {
         drop(busy);
         self.sweep_layers();
         Ok(Some(own))
-    }
-}
-
-/// Lets everybody into a layer's top folder, as a root file system does.
-fn open_folder(path: &Path) -> Result<(), ImageError> {
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755))
-        .map_err(|e| ImageError::io("set the mode of", path.display(), e))
-}
-
-/// Unpacks and verifies one layer; answers its size and whether it has folders that it only implies.
-fn unpack_layer(
-    archive: &Archive,
-    blob: &LayerBlob,
-    into: &Path,
-    below: &[PathBuf],
-) -> Result<(u64, bool), ImageError> {
-    let label = format!("{} of {}", blob.file.display(), archive.label());
-    open_folder(into)?;
-    let (input, _) = archive.read(&blob.file)?;
-    let mut packed = BufReader::with_capacity(1 << 17, Hashing::new(input));
-    let magic = std::io::BufRead::fill_buf(&mut packed)
-        .map_err(|e| ImageError::io("read the image layer", &label, e))?;
-    if blob.media_type.contains("zstd") || magic.starts_with(&archive::ZSTD_MAGIC) {
-        return Err(archive::zstd(format!("image layer {label}")));
-    }
-    let compressed = magic.starts_with(&archive::GZIP_MAGIC);
-    let most = limits::LAYER_BYTES * 2;
-    let (found, plain_digest, packed) = if compressed {
-        let plain = Hashing::new(flate2::bufread::MultiGzDecoder::new(packed).take(most));
-        let (found, plain) = unpack::unpack(&label, plain, into)?;
-        let (digest, input) = finish(plain, &label)?;
-        (found, digest, input.into_inner().into_inner())
-    } else {
-        let plain = Hashing::new(packed.take(most));
-        let (found, plain) = unpack::unpack(&label, plain, into)?;
-        let (digest, input) = finish(plain, &label)?;
-        (found, digest, input.into_inner())
-    };
-    digest::check(&format!("image layer {label}"), &blob.diff_id, &plain_digest)?;
-    if let Some(expected) = &blob.digest {
-        let (digest, _) = finish(packed.into_inner(), &label)?;
-        digest::check(&format!("image layer file {label}"), expected, &digest)?;
-    }
-    if !below.is_empty() {
-        unpack::inherit(&label, into, &found.implied, below)?;
-    }
-    if found.owners_left + found.devices_left + found.attributes_left > 0 {
-        tracing::info!(
-            layer = %label,
-            owners = found.owners_left,
-            devices = found.devices_left,
-            attributes = found.attributes_left,
-            "image layer unpacked without what this user may not set"
-        );
-    }
-    Ok((found.size, !found.implied.is_empty()))
-}
-
-/// Reads what follows the end of an archive, and answers the digest of the whole.
-fn finish<R: Read>(input: Hashing<R>, label: &str) -> Result<(String, R), ImageError> {
-    input.finish(limits::LAYER_TRAILING_BYTES).map_err(|e| ImageError::malformed(label, e))
-}
-
-fn read_index(dir: &Path) -> Result<Index, ImageError> {
-    let path = dir.join("index.json");
-    match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| ImageError::malformed(path.display(), e)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Index::default()),
-        Err(e) => Err(ImageError::io("read", path.display(), e)),
-    }
-}
-
-fn write_index(dir: &Path, index: &Index) -> Result<(), ImageError> {
-    let (path, new) = (dir.join("index.json"), dir.join("tmp/index.json"));
-    let failed = |e: std::io::Error| ImageError::io("write", path.display(), e);
-    let bytes = serde_json::to_vec(index).map_err(|e| ImageError::malformed(path.display(), e))?;
-    let mut file = File::create(&new).map_err(failed)?;
-    file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(failed)?;
-    std::fs::rename(&new, &path).map_err(failed)
-}
-
-/// Makes folder and index agree: half-made things go, and images that lost a layer.
-fn sweep(dir: &Path, mut index: Index) -> Result<Index, ImageError> {
-    let names = |folder: PathBuf| -> Result<Vec<String>, ImageError> {
-        let failed = |e: std::io::Error| ImageError::io("read the folder", folder.display(), e);
-        let entries = std::fs::read_dir(&folder).map_err(failed)?;
-        entries.map(|e| Ok(e.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
-    };
-    for name in names(dir.join("tmp"))? {
-        remove_tree(&dir.join("tmp").join(name));
-    }
-    let present: BTreeSet<String> = names(dir.join("layers"))?.into_iter().collect();
-    index.layers.retain(|name, _| present.contains(name));
-    let layers = index.layers.clone();
-    index.images.retain(|id, record| {
-        let whole = record.layers.iter().all(|name| layers.contains_key(name));
-        if !whole {
-            tracing::warn!(image = %id, "image dropped: a layer is missing from {}", dir.display());
-        }
-        whole
-    });
-    let images = index.images.clone();
-    index.names.retain(|_, id| images.contains_key(id));
-    index.own_layer = index.own_layer.filter(|name| layers.contains_key(name));
-    let used: BTreeSet<&String> =
-        index.images.values().flat_map(|record| &record.layers).chain(&index.own_layer).collect();
-    for name in present.iter().filter(|name| !used.contains(name)) {
-        remove_tree(&dir.join("layers").join(name));
-    }
-    let used: BTreeSet<String> = used.into_iter().cloned().collect();
-    index.layers.retain(|name, _| used.contains(name));
-    Ok(index)
-}
-
-/// Removes a file or folder; what cannot be removed is told, not fatal.
-fn remove_tree(path: &Path) {
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(_) => return,
-    };
-    if let Err(error) = removed {
-        tracing::warn!(%error, "{} could not be removed", path.display());
     }
 }

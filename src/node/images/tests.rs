@@ -123,7 +123,7 @@ fn builder() -> ImageBuilder {
     ImageBuilder::new("shop/web:v1")
         .file("/srv/index.html", "hello", 0o640)
         .symlink("/index", "srv/index.html")
-        .copy_binary("/bin/ls")
+        .file("/bin/ls", vec![7; 4096], 0o755)
         .entrypoint(["/bin/ls"])
         .cmd(["-l"])
         .env("A", "b=c")
@@ -136,7 +136,7 @@ fn builder() -> ImageBuilder {
 fn check_built(store: &ImageStore, place: &Place, ids: &[ImageId]) {
     let name = ImageRef::parse("shop/web:v1").unwrap();
     let image = store.resolve(&name).unwrap().unwrap();
-    assert_eq!(ids, [image.id.clone()]);
+    assert_eq!(ids, std::slice::from_ref(&image.id));
     assert_eq!(image.references, [name]);
     assert_eq!(image.config.command_line(&[], &[]), ["/bin/ls", "-l"]);
     assert_eq!(image.config.env[1], ("A".to_owned(), "b=c".to_owned()));
@@ -437,7 +437,7 @@ fn unused_images_go_and_held_ones_stay() {
     drop(hold);
     assert_eq!(store.remove_unused(&|_| true).unwrap(), Freed::default());
     let freed = store.remove_unused(&|_| false).unwrap();
-    assert_eq!(freed.images, [id.clone()]);
+    assert_eq!(freed.images, std::slice::from_ref(&id));
     assert!(freed.bytes > 0 && store.hold(&id).is_none() && store.get(&id).is_none());
     assert_eq!((place.layers(), place.temps()), (0, 0));
 }
@@ -515,12 +515,21 @@ fn programs_of_this_machine_become_images() {
             eprintln!("SKIPPED: needs {program}");
             continue;
         }
-        let place = Place::new();
-        let path = place.0.join("x.tar");
-        ImageBuilder::new("x").copy_binary(program).write_docker_archive(&path).unwrap();
-        let store = place.store();
-        let id = store.import(&path, None).unwrap().remove(0);
-        assert!(paths(&store.get(&id).unwrap())[0].join(&program[1..]).exists());
+        let path = Path::new(program);
+        let closure = elf::closure(&File::open(path).unwrap(), path, path).unwrap();
+        assert!(closure.libraries.iter().all(|library| library.source.is_file()), "{closure:?}");
+    }
+    let place = Place::new();
+    let path = place.0.join("x.tar");
+    ImageBuilder::new("x").copy_binary("/bin/ls").write_docker_archive(&path).unwrap();
+    let store = place.store();
+    let id = store.import(&path, None).unwrap().remove(0);
+    let root = &paths(&store.get(&id).unwrap())[0];
+    assert!(root.join("bin/ls").exists() && root.join("bin/ls").metadata().unwrap().mode() & 0o111 == 0o111);
+    let closure =
+        elf::closure(&File::open("/bin/ls").unwrap(), Path::new("/bin/ls"), Path::new("/bin/ls")).unwrap();
+    for file in closure.libraries.iter().map(|l| &l.target).chain(&closure.interpreter) {
+        assert!(root.join(file.strip_prefix("/").unwrap()).is_file(), "{file:?}");
     }
     let error =
         ImageBuilder::new("x").copy_binary("/etc/passwd").write_docker_archive(Path::new("/dev/null"));
@@ -541,4 +550,63 @@ fn command_lines_and_signals_are_dockers() {
         let config = ImageConfig { stop_signal: Some(name.to_owned()), ..ImageConfig::default() };
         assert_eq!(config.stop_signal_number(), number, "{name}");
     }
+}
+
+#[test]
+fn the_kernel_joins_the_layers() {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var("REQUIRE_ROOT").is_err(), "needs root");
+        eprintln!("SKIPPED: needs root: the_kernel_joins_the_layers");
+        return;
+    }
+    let place = Place::new();
+    let store = place.store();
+    let path = place.0.join("x.tar");
+    let below = tar_of(&[
+        file("gone", b"x"),
+        file("kept", b"x"),
+        file("opaque/old", b"x"),
+        file("replaced/old", b"x"),
+        file("merged/old", b"x"),
+    ]);
+    let above = tar_of(&[
+        file(".wh.gone", b""),
+        file("opaque/.wh..wh..opq", b""),
+        file("opaque/new", b"x"),
+        file(".wh.replaced", b""),
+        file("replaced/new", b"x"),
+        file("merged/new", b"x"),
+    ]);
+    docker(&path, &[below, above], false);
+    let id = &store.import(&path, None).unwrap()[0];
+    let layers = paths(&store.get(id).unwrap());
+    let point = place.0.join("root");
+    fs::create_dir(&point).unwrap();
+    // A mount namespace of the thread's own: it ends with the thread.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).unwrap();
+            let none: Option<&str> = None;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            let options = format!("lowerdir={}:{}", layers[1].display(), layers[0].display());
+            mount(Some("overlay"), &point, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
+                .unwrap();
+            for (file, there) in [
+                ("gone", false),
+                ("kept", true),
+                ("opaque/old", false),
+                ("opaque/new", true),
+                ("replaced/old", false),
+                ("replaced/new", true),
+                ("merged/old", true),
+                ("merged/new", true),
+            ] {
+                assert_eq!(point.join(file).exists(), there, "{file}");
+            }
+            let names = fs::read_dir(point.join("opaque")).unwrap().count();
+            assert_eq!(names, 1);
+        });
+    });
 }

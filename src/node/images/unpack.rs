@@ -174,7 +174,8 @@ impl Unpacker<'_> {
         }
         match open_beneath(self.root.as_fd(), path, OFlag::O_DIRECTORY | OFlag::O_RDONLY) {
             Ok(fd) => return Ok(fd),
-            Err(Errno::ENOENT) => {}
+            // A whiteout where the folder should be is seen to below; a file is told of there.
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
             Err(errno) => return Err(self.resolved(errno, "open the folder of", entry)),
         }
         let mut at = PathBuf::new();
@@ -183,19 +184,34 @@ impl Unpacker<'_> {
                 .map_err(|e| self.resolved(e, "open the folder of", entry))?;
         for part in path.iter() {
             at.push(part);
-            match mkdirat(parent.as_fd(), part, Mode::from_bits_truncate(0o755)) {
-                Ok(()) => {
-                    self.found.implied.push(at.clone());
-                    let meta = FolderMeta { uid: 0, gid: 0, mode: 0o755, mtime: (0, 0) };
-                    self.folders.insert(at.clone(), meta);
-                }
-                Err(Errno::EEXIST) => {}
-                Err(errno) => return Err(self.resolved(errno, "make the folder of", entry)),
+            if self.imply(parent.as_fd(), part, entry)? {
+                self.found.implied.push(at.clone());
+                let meta = FolderMeta { uid: 0, gid: 0, mode: 0o755, mtime: (0, 0) };
+                self.folders.insert(at.clone(), meta);
             }
             parent = open_beneath(self.root.as_fd(), &at, OFlag::O_DIRECTORY | OFlag::O_RDONLY)
                 .map_err(|e| self.resolved(e, "open the folder of", entry))?;
         }
         Ok(parent)
+    }
+
+    /// Makes a folder that the archive does not describe; `false` where something has the name.
+    fn imply(&self, parent: BorrowedFd<'_>, name: &OsStr, entry: &[u8]) -> Step<bool> {
+        let failed = |e: Errno| self.resolved(e, "make the folder of", entry);
+        let mode = Mode::from_bits_truncate(0o755);
+        match mkdirat(parent, name, mode) {
+            Ok(()) => return Ok(true),
+            Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+        let stat = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
+        if !is_whiteout(&stat) {
+            return Ok(false);
+        }
+        unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(failed)?;
+        mkdirat(parent, name, mode).map_err(failed)?;
+        self.opaque(parent, name, entry)?;
+        Ok(true)
     }
 
     /// Takes away what has the name already; answers whether it was a whiteout.
@@ -225,7 +241,7 @@ impl Unpacker<'_> {
                 .map_err(|e| self.failed("make the folder", &entry.path, e))?;
             if replaces_whiteout {
                 // The lower folder is gone as a whole: what was in it must not show through.
-                self.opaque(parent, name, entry)?;
+                self.opaque(parent, name, &entry.path)?;
             }
         }
         self.found.implied.retain(|implied| implied != path);
@@ -331,9 +347,9 @@ impl Unpacker<'_> {
             return match (parent_path.parent(), parent_path.file_name()) {
                 (Some(above), Some(name)) => {
                     let above = self.open_parent(above, &entry.path)?;
-                    self.opaque(above.as_fd(), name, entry)
+                    self.opaque(above.as_fd(), name, &entry.path)
                 }
-                _ => self.opaque(parent, OsStr::new("."), entry),
+                _ => self.opaque(parent, OsStr::new("."), &entry.path),
             };
         }
         if hidden.starts_with(b".wh.") {
@@ -346,7 +362,7 @@ impl Unpacker<'_> {
         let name = OsStr::from_bytes(hidden);
         match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             // A whiteout hides lower layers only, whatever the order in the archive.
-            Ok(stat) if kind_of(&stat) == SFlag::S_IFDIR => return self.opaque(parent, name, entry),
+            Ok(stat) if kind_of(&stat) == SFlag::S_IFDIR => return self.opaque(parent, name, &entry.path),
             Ok(_) => return Ok(()),
             Err(_) => {}
         }
@@ -367,16 +383,16 @@ impl Unpacker<'_> {
             .map_err(|e| self.failed("mark the whiteout", &entry.path, e))
     }
 
-    fn opaque(&self, parent: BorrowedFd<'_>, name: &OsStr, entry: &TarEntry) -> Step<()> {
+    fn opaque(&self, parent: BorrowedFd<'_>, name: &OsStr, entry: &[u8]) -> Step<()> {
         let folder = open_beneath(parent, Path::new(name), OFlag::O_DIRECTORY | OFlag::O_RDONLY)
-            .map_err(|e| self.resolved(e, "open the folder of", &entry.path))?;
+            .map_err(|e| self.resolved(e, "open the folder of", entry))?;
         match set_attribute(folder.as_fd(), c"trusted.overlay.opaque", b"y") {
             Err(Errno::EPERM | Errno::EOPNOTSUPP) => {
                 set_attribute(folder.as_fd(), c"user.overlay.opaque", b"y")
             }
             other => other,
         }
-        .map_err(|e| self.failed("mark as opaque the folder of", &entry.path, e))
+        .map_err(|e| self.failed("mark as opaque the folder of", entry, e))
     }
 
     fn own(&mut self, parent: BorrowedFd<'_>, name: &OsStr, entry: &TarEntry) -> Step<()> {

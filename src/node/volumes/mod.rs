@@ -30,7 +30,8 @@ mod set;
 #[cfg(target_os = "linux")]
 mod subpath;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 #[cfg(target_os = "linux")]
