@@ -4,7 +4,7 @@
 //!
 //! Invariant: a failure always has one of the standard reasons.
 
-use super::{ImageError, ImageRef};
+use super::{Image, ImageError, ImageRef};
 
 /// `imagePullPolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,17 @@ pub enum Presence {
     Fetched,
     /// It came in by hand or is built in: the node itself is the authority, whatever the policy.
     Local,
+}
+
+impl Presence {
+    /// What [`ImageStore::resolve`](super::ImageStore::resolve) found.
+    pub fn of(image: Option<&Image>) -> Presence {
+        match image {
+            None => Presence::Absent,
+            Some(image) if image.local => Presence::Local,
+            Some(_) => Presence::Fetched,
+        }
+    }
 }
 
 /// Why a container waits for its image.

@@ -590,7 +590,13 @@ fn the_kernel_joins_the_layers() {
             unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).unwrap();
             let none: Option<&str> = None;
             mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-            let options = format!("lowerdir={}:{}", layers[1].display(), layers[0].display());
+            // In a user namespace the marks are of the other kind, and overlayfs is told so.
+            let marks = if has_attribute(&layers[1].join("opaque"), "user.overlay.opaque") {
+                ",userxattr"
+            } else {
+                ""
+            };
+            let options = format!("lowerdir={}:{}{marks}", layers[1].display(), layers[0].display());
             mount(Some("overlay"), &point, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
                 .unwrap();
             for (file, there) in [
