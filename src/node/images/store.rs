@@ -299,15 +299,16 @@ impl ImageStore {
     }
 
     /// Removes every image that no [`ImageHold`] keeps and `keep` does not want, with the layers that no other image
-    /// uses. `keep` is called with a lock held: it must not call the store.
+    /// uses. `keep` may look at the store, and must not change it.
     pub fn remove_unused(&self, keep: &dyn Fn(&Image) -> bool) -> Result<Freed, ImageError> {
         let writer = self.inner.writer.lock();
+        let index = self.inner.state.lock().index.clone();
+        let images = index.images.keys().filter_map(|id| self.inner.image(&index, id));
+        let unwanted: Vec<ImageId> = images.filter(|image| !keep(image)).map(|image| image.id).collect();
         let leaving: BTreeSet<ImageId> = {
             let mut state = self.inner.state.lock();
-            let index = state.index.clone();
-            let unused = index.images.keys().filter(|id| !state.holds.contains_key(*id));
-            let unused = unused.filter(|id| self.inner.image(&index, id).is_some_and(|image| !keep(&image)));
-            let leaving: BTreeSet<ImageId> = unused.cloned().collect();
+            let leaving: BTreeSet<ImageId> =
+                unwanted.into_iter().filter(|id| !state.holds.contains_key(id)).collect();
             state.leaving.extend(leaving.iter().cloned());
             leaving
         };

@@ -102,7 +102,7 @@ impl<R: Read> TarStream<R> {
                 // Old archives give these the size of what they point to, and no body.
                 self.left = 0;
             }
-            self.padding = self.left.next_multiple_of(BLOCK as u64).saturating_sub(self.left);
+            self.padding = padding(self.left)?;
             match kind {
                 EntryType::GNULongName => extensions.path = Some(self.long_name()?),
                 EntryType::GNULongLink => extensions.link = Some(self.long_name()?),
@@ -135,7 +135,7 @@ impl<R: Read> TarStream<R> {
             && kind == Kind::File
         {
             self.left = size;
-            self.padding = size.checked_next_multiple_of(BLOCK as u64).ok_or_else(|| bad("bad size"))? - size;
+            self.padding = padding(size)?;
         }
         let mut size = self.left;
         let mut sparse = None;
@@ -286,6 +286,12 @@ impl<R: Read> Read for TarStream<R> {
     }
 }
 
+/// The bytes from the end of a body to the next block.
+fn padding(size: u64) -> io::Result<u64> {
+    let end = size.checked_next_multiple_of(BLOCK as u64).ok_or_else(|| bad("bad size field"))?;
+    Ok(end - size)
+}
+
 /// What a byte of a header adds to its checksum: the checksum's own field counts as spaces.
 fn checksum_byte((index, byte): (usize, &u8)) -> u32 {
     if (148..156).contains(&index) { u32::from(b' ') } else { u32::from(*byte) }
@@ -342,7 +348,7 @@ fn pax_time(value: &str) -> io::Result<(i64, i64)> {
     let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
     let nanos: i64 = digits.parse().map_err(|_| bad("bad time in a PAX record"))?;
     if value.starts_with('-') && nanos > 0 {
-        Ok((whole - 1, 1_000_000_000 - nanos))
+        Ok((whole.saturating_sub(1), 1_000_000_000 - nanos))
     } else {
         Ok((whole, nanos))
     }

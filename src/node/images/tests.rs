@@ -616,3 +616,44 @@ fn the_kernel_joins_the_layers() {
         });
     });
 }
+
+#[test]
+fn no_mutation_of_a_layer_gets_out_or_panics() {
+    use crate::world::{Entropy, SeededEntropy};
+    let whole = tar_of(&[
+        item(EntryType::Directory, "d", ""),
+        Item { pax: vec![("path", b"d/pax"), ("mtime", b"-1.5")], ..file("x", b"body") },
+        item(EntryType::Symlink, "l", "d"),
+        file("l/through", b"x"),
+        item(EntryType::Link, "h", "d/pax"),
+        file("d/.wh.gone", b""),
+        file("d/.wh..wh..opq", b""),
+    ]);
+    let place = Place::new();
+    let into = place.0.join("outer/layer");
+    let entropy = SeededEntropy::from_seed(11);
+    for _ in 0..400 {
+        fs::create_dir_all(&into).unwrap();
+        let mut bytes = whole.clone();
+        let headers = bytes.len() / 512;
+        for _ in 0..1 + entropy.next() % 4 {
+            // Mostly in headers, whose checksum is then made right again, so that the change is looked at.
+            let block = (entropy.next() as usize % headers) * 512;
+            let at = block + entropy.next() as usize % 512;
+            let values = [0, b'/', b'.', b'7', 0x80, 0xff, entropy.next() as u8];
+            bytes[at] = values[entropy.next() as usize % values.len()];
+            let sum: u32 = bytes[block..block + 512]
+                .iter()
+                .enumerate()
+                .map(|(n, b)| if (148..156).contains(&n) { 32 } else { u32::from(*b) })
+                .sum();
+            if bytes[block..block + 512].iter().any(|b| *b != 0) && !bytes[block..].starts_with(b"body") {
+                bytes[block + 148..block + 156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+        }
+        let _ = unpack::unpack("mutated", bytes.as_slice(), &into);
+        assert_eq!(fs::read_dir(place.0.join("outer")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+        fs::remove_dir_all(&into).unwrap();
+    }
+}
