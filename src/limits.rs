@@ -44,6 +44,49 @@ pub const KEYS_A_STEP: usize = 32;
 /// How many threads step the loops. Two keep two cores busy; more would only wait for each other's commits.
 pub const LOOP_THREADS: usize = 2;
 
+// Images and volumes.
+
+/// The most bytes of one image's manifest, index or configuration: containerd's own bound for manifests, doubled.
+pub const IMAGE_DOCUMENT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The most layers of one image: overlayfs takes 500, and every common builder stops at 127.
+pub const IMAGE_LAYERS: usize = 128;
+
+/// The most images in one archive or layout folder: far above what any tool saves at once.
+pub const ARCHIVE_IMAGES: usize = 1024;
+
+/// How deep an image index may point to another index: two levels are in use.
+pub const IMAGE_INDEX_DEPTH: usize = 4;
+
+/// The most bytes one layer may unpack to: larger than the largest published images, small beside a disk.
+pub const LAYER_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+
+/// The most entries of one layer: each costs an inode, and the largest published layers have some 500,000.
+pub const LAYER_ENTRIES: u64 = 2_000_000;
+
+/// The most bytes of one extended header of a tar entry (long names, attributes): attributes end at 64 KiB each.
+pub const TAR_EXTENSION_BYTES: u64 = 1024 * 1024;
+
+/// The longest path in an archive or volume: the kernel's `PATH_MAX`.
+pub const PATH_BYTES: usize = 4096;
+
+/// The longest name of one file: the kernel's `NAME_MAX`.
+pub const FILE_NAME_BYTES: usize = 255;
+
+/// The most bytes of an ELF file's tables that are read: section-free program headers and dynamic entries are some KiB.
+pub const ELF_TABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The most libraries in the closure of one executable: large desktop programs have some 300.
+pub const ELF_LIBRARIES: usize = 1024;
+
+/// The most bytes of the files of one configMap, secret or projected volume: several whole objects together.
+pub const VOLUME_PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often a path is opened again below a folder when the kernel saw a rename meanwhile: each try is microseconds.
+pub const OPEN_TRIES: usize = 64;
+
+/// The most bytes that may follow the end of a layer's archive: tar pads to 10 KiB, some writers to more.
+pub const LAYER_TRAILING_BYTES: u64 = 16 * 1024 * 1024;
 /// The longest name made from a `generateName`, in bytes: upstream's bound, that of a DNS label.
 pub const GENERATED_NAME_BYTES: usize = 63;
 

@@ -5,6 +5,7 @@
 //! ([`network::PodNetwork`]), which the cluster fills.
 
 pub mod agent;
+pub mod env;
 #[cfg(target_os = "linux")]
 pub mod images;
 pub mod network;
