@@ -24,3 +24,17 @@ pub const LOG_AGE: Duration = Duration::from_secs(300);
 pub const VIEW_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 const _: () = assert!(OBJECT_BYTES < REQUEST_BYTES && OBJECT_BYTES < LOG_BYTES);
+
+/// How large the buffers of a busy netlink socket are asked to be: a load of 10,000 Services is one message
+/// batch of some 4 MB, and a burst of links that end must not overrun the listener.
+pub const NETLINK_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+
+/// The largest datagram that the kernel sends over netlink: listings are cut into 32 KiB.
+pub const NETLINK_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// How many set elements go into one netlink message: the attribute that holds them has a 16-bit length,
+/// and an IPv6 element with its data takes 76 bytes.
+pub const SET_ELEMENTS_PER_MESSAGE: usize = 500;
+
+/// The most endpoints of one Service port that are programmed; upstream cuts Endpoints at the same number.
+pub const ENDPOINTS_PER_SERVICE: usize = 1000;

@@ -1,0 +1,622 @@
+//! The pod links of one node: makes them, gives them addresses and routes, and sees them go.
+//!
+//! A pod has a veth pair: `eth0` in its own namespace, and an end here that is *routed*, not a port of a
+//! bridge. The pod has a /32, an on-link route to its gateway and a default route through it; the host has
+//! a /32 route to the pod over the pod's own link, and both have permanent neighbour entries. The bridge of
+//! the cluster has no ports: it holds the gateway's address and the route of the Service range, so that
+//! programs of the host reach Services without a default route and with an address that pods can answer.
+//!
+//! Why no ports: with `br_netfilter` on, a frame of a port is translated while it is still in the bridge,
+//! and a packet to a Service whose endpoint lies behind the same bridge is then switched to the other port
+//! instead of routed, where port isolation drops it. A routed link behaves alike with it on and off.
+//!
+//! Forwarding is switched on for the pods' links, and for the links of the host's default routes, whose
+//! answers must find back to the pods; the bridge's alias keeps a record of the latter before it happens.
+//!
+//! No link is deleted one by one: it goes with its namespace, the listener hears of it, and only then is
+//! the pod's address free again. Kernel calls happen outside of the lock.
+//!
+//! Invariant: an address belongs to at most one link that exists.
+
+mod messages;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use ipnetwork::{IpNetwork, Ipv4Network};
+use nix::errno::Errno;
+use nix::sys::socket::SockProtocol;
+use parking_lot::Mutex;
+
+use self::messages::{Link, POD_LINK, Setting};
+pub use self::sweep::sweep;
+use self::watch::Watch;
+use super::addresses::{Addresses, RangeFull};
+use super::names::{self, Record};
+use super::socket::{Answer, Socket, SocketError};
+
+/// What one node's network is made of.
+#[derive(Clone, Debug)]
+pub struct LinksConfig {
+    /// The cluster (or the cluster and node, where several nodes share a host): all names derive from it.
+    pub cluster_id: String,
+    /// Where the pods of this node have their addresses.
+    pub pods: Ipv4Network,
+    /// Where Services have theirs.
+    pub services: Ipv4Network,
+    /// Pods of an earlier run that still live, with their addresses: they are kept. If empty, whatever an
+    /// earlier run of the same cluster left behind is removed first.
+    pub adopt: Vec<(String, PodIps)>,
+}
+
+/// The addresses of one pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodIps {
+    /// The primary one first; at most one of each family.
+    pub ips: Vec<IpAddr>,
+}
+
+/// A step of the pod network that failed, in one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The range is used up.
+    #[error("pod {uid}: {full}")]
+    Full {
+        /// The pod's uid.
+        uid: String,
+        /// Which range.
+        full: RangeFull,
+    },
+    /// The same pod is being attached by somebody else at this moment.
+    #[error("pod {uid}: its network is being made already")]
+    Busy {
+        /// The pod's uid.
+        uid: String,
+    },
+    /// A pod of an earlier run cannot be taken over.
+    #[error("pod {uid}: its address {address} lies outside of the pod range or belongs to another pod")]
+    Adopt {
+        /// The pod's uid.
+        uid: String,
+        /// What it says it has.
+        address: String,
+    },
+    /// The kernel refused a request.
+    #[error("{object}: {step}: {cause}")]
+    Kernel {
+        /// The pod or link.
+        object: String,
+        /// What was being done.
+        step: &'static str,
+        /// The kernel's answer.
+        cause: std::io::Error,
+    },
+    /// Speaking with the kernel failed.
+    #[error("{object}: {cause}")]
+    Netlink {
+        /// The pod or link.
+        object: String,
+        /// What failed.
+        cause: String,
+    },
+}
+
+impl NetError {
+    fn netlink(object: &str, cause: SocketError) -> NetError {
+        NetError::Netlink { object: object.to_owned(), cause: cause.to_string() }
+    }
+}
+
+/// Where a pod's network stands.
+#[derive(Debug)]
+enum Pod {
+    /// Its link is being made.
+    Attaching,
+    /// It has this address and link.
+    Attached { address: Ipv4Addr, link: String },
+}
+
+#[derive(Debug)]
+struct State {
+    addresses: Addresses,
+    pods: HashMap<String, Pod>,
+    /// Addresses whose pod is gone and whose link is not yet, by link.
+    ending: HashMap<String, Ipv4Addr>,
+    /// Links that went before their pod was detached.
+    gone: HashSet<String>,
+}
+
+/// What the calls and the listener share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Sockets of the host's namespace that nobody uses at the moment.
+    sockets: Mutex<Vec<Socket<OwnedFd>>>,
+}
+
+/// The pod links of one node. Calls may come from any thread that is in the host's network namespace.
+#[derive(Debug)]
+pub struct PodLinks {
+    record: Record,
+    bridge: String,
+    group: u32,
+    gateway: Ipv4Addr,
+    shared: Arc<Shared>,
+    watch: Mutex<Option<Watch>>,
+}
+
+impl PodLinks {
+    /// Makes the bridge, its addresses and routes, and starts to listen for links that go.
+    pub fn open(config: LinksConfig) -> Result<PodLinks, NetError> {
+        let bridge = names::bridge(&config.cluster_id);
+        let socket = Socket::open(SockProtocol::NetlinkRoute).map_err(|e| NetError::netlink(&bridge, e))?;
+        let mut addresses = Addresses::new(IpNetwork::V4(config.pods));
+        let IpAddr::V4(gateway) = addresses.gateway() else {
+            return Err(NetError::Full {
+                uid: String::new(),
+                full: RangeFull { range: addresses.range(), size: addresses.size() },
+            });
+        };
+        let pods = adopt(&config, &mut addresses)?;
+        let record = build(&socket, &config, &bridge, gateway)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { addresses, pods, ending: HashMap::new(), gone: HashSet::new() }),
+            sockets: Mutex::new(vec![socket]),
+        });
+        let watch = Watch::start(shared.clone(), &bridge)?;
+        let links = PodLinks {
+            record,
+            group: names::group(&config.cluster_id),
+            gateway,
+            shared,
+            watch: Mutex::new(Some(watch)),
+            bridge,
+        };
+        links.shared.read_again();
+        Ok(links)
+    }
+
+    /// The name of the bridge.
+    pub fn bridge(&self) -> &str {
+        &self.bridge
+    }
+
+    /// The group of all links of this network.
+    pub fn group(&self) -> u32 {
+        self.group
+    }
+
+    /// The gateway of the pods: the host's own address towards them.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.gateway
+    }
+
+    /// Gives a pod its link and address. `netns` is the pod's namespace and `netlink_in_pod` a
+    /// `NETLINK_ROUTE` socket that was opened inside it. A second call for the same uid answers the same.
+    ///
+    /// # Errors
+    /// One sentence; nothing of the attempt is left.
+    pub fn attach(
+        &self,
+        uid: &str,
+        netns: BorrowedFd<'_>,
+        netlink_in_pod: BorrowedFd<'_>,
+    ) -> Result<PodIps, NetError> {
+        let address = {
+            let mut state = self.shared.state.lock();
+            match state.pods.get(uid) {
+                Some(Pod::Attached { address, .. }) => return Ok(PodIps { ips: vec![(*address).into()] }),
+                Some(Pod::Attaching) => return Err(NetError::Busy { uid: uid.to_owned() }),
+                None => {}
+            }
+            let full = |full| NetError::Full { uid: uid.to_owned(), full };
+            match state.addresses.take().map_err(full)? {
+                IpAddr::V4(address) => {
+                    state.pods.insert(uid.to_owned(), Pod::Attaching);
+                    address
+                }
+                IpAddr::V6(_) => unreachable!("the range is an IPv4 range"),
+            }
+        };
+        let link = names::pod_link(&self.record.cluster, uid, address.into());
+        let made = self.shared.with_socket(|socket| self.wire(socket, &link, address, netns, netlink_in_pod));
+        let mut state = self.shared.state.lock();
+        match made {
+            Ok(()) => {
+                state.pods.insert(uid.to_owned(), Pod::Attached { address, link });
+                Ok(PodIps { ips: vec![address.into()] })
+            }
+            Err(error) => {
+                state.pods.remove(uid);
+                state.addresses.release(address.into());
+                Err(error.for_pod(uid))
+            }
+        }
+    }
+
+    /// Makes and configures both ends of a link. Four system calls; on failure the link is taken away again.
+    fn wire(
+        &self,
+        host: &Socket<OwnedFd>,
+        link: &str,
+        address: Ipv4Addr,
+        netns: BorrowedFd<'_>,
+        netlink_in_pod: BorrowedFd<'_>,
+    ) -> Result<(), NetError> {
+        let pod = Socket::lent(netlink_in_pod);
+        let mac = names::pod_mac(address);
+        let single = |ip| Ipv4Network::from(ip);
+
+        // The host's end first, so that the link has its carrier from the moment that the pod's end is up.
+        let made = ask(
+            host,
+            link,
+            &mut [
+                (
+                    "making the link",
+                    messages::new_pod_link(link, self.group, (names::HOST_MAC, mac), netns.as_raw_fd()),
+                ),
+                (
+                    "allowing the link to forward",
+                    messages::settings_no_ipv6(link, &[(Setting::Forwarding, 1), (Setting::RpFilter, 1)]),
+                ),
+                ("switching the link on", messages::up(link)),
+                ("finding the link", messages::get_link(link)),
+            ],
+        );
+        let finish = |made: Vec<Answer>| -> Result<(), NetError> {
+            let index = index_of(made, link)?;
+            let inside = ask(
+                &pod,
+                link,
+                &mut [
+                    ("switching lo on in the pod", messages::up("lo")),
+                    ("preparing eth0 in the pod", messages::settings_no_ipv6(POD_LINK, &[])),
+                    ("switching eth0 on in the pod", messages::up(POD_LINK)),
+                    ("finding eth0 in the pod", messages::get_link(POD_LINK)),
+                ],
+            )?;
+            let eth0 = index_of(inside, link)?;
+            ask(
+                host,
+                link,
+                &mut [
+                    ("telling the pod's hardware address", messages::neighbour(index, address, mac)),
+                    (
+                        "routing to the pod",
+                        messages::route_to_link(single(address), index, Some(self.gateway)),
+                    ),
+                ],
+            )?;
+            ask(
+                &pod,
+                link,
+                &mut [
+                    ("giving the pod its address", messages::address(eth0, address)),
+                    (
+                        "telling the gateway's hardware address",
+                        messages::neighbour(eth0, self.gateway, names::HOST_MAC),
+                    ),
+                    ("routing to the gateway", messages::route_to_link(single(self.gateway), eth0, None)),
+                    ("routing through the gateway", messages::default_route(self.gateway, eth0)),
+                ],
+            )?;
+            Ok(())
+        };
+        match made {
+            Ok(made) => finish(made).inspect_err(|_| drop_link(host, link)),
+            // The link may have been made and a later step refused; but if the name belonged to another
+            // link, that one stays.
+            Err(error) => {
+                if !error.is_exists() {
+                    drop_link(host, link);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets a pod whose namespace has been ended. Its link goes with the namespace; its address is free
+    /// again when the kernel says that the link is gone. Unknown uids are fine.
+    pub fn detach(&self, uid: &str) {
+        let gone = {
+            let mut state = self.shared.state.lock();
+            let Some(Pod::Attached { address, link }) = state.pods.remove(uid) else { return };
+            if state.gone.remove(&link) {
+                Some(address)
+            } else {
+                state.ending.insert(link, address);
+                None
+            }
+        };
+        if let Some(address) = gone {
+            self.shared.release(&[address]);
+        }
+    }
+
+    /// How many links of pods are still waited for.
+    pub fn ending(&self) -> usize {
+        self.shared.state.lock().ending.len()
+    }
+
+    /// Removes everything: links, bridge and routes, and restores the settings of the host unless another
+    /// cluster lives on it. Goes on after errors and returns all of them. A second call does nothing.
+    pub fn close(&self) -> Vec<NetError> {
+        let Some(watch) = self.watch.lock().take() else { return Vec::new() };
+        watch.stop();
+        self.shared.with_socket(|socket| sweep::remove(socket, &self.record))
+    }
+}
+
+impl Drop for PodLinks {
+    fn drop(&mut self) {
+        for error in self.close() {
+            tracing::warn!(bridge = %self.bridge, %error, "a part of the pod network is left behind");
+        }
+    }
+}
+
+impl Shared {
+    /// Runs `act` with a socket of the pool; opens one if all are in use.
+    fn with_socket<T: FromNetlink>(&self, act: impl FnOnce(&Socket<OwnedFd>) -> T) -> T {
+        let pooled = self.sockets.lock().pop();
+        let socket = match pooled.map_or_else(|| Socket::open(SockProtocol::NetlinkRoute), Ok) {
+            Ok(socket) => socket,
+            Err(cause) => return T::failed(NetError::netlink("pod network", cause)),
+        };
+        let result = act(&socket);
+        self.sockets.lock().push(socket);
+        result
+    }
+
+    /// A link is gone: its address is free, now or as soon as its pod is detached.
+    fn link_gone(&self, link: &str) -> Option<Ipv4Addr> {
+        let mut state = self.state.lock();
+        if let Some(address) = state.ending.remove(link) {
+            return Some(address);
+        }
+        if state.pods.values().any(|pod| matches!(pod, Pod::Attached { link: known, .. } if known == link)) {
+            state.gone.insert(link.to_owned());
+        }
+        None
+    }
+
+    /// Makes addresses of links that are gone free, after the flows that remember them are forgotten.
+    fn release(&self, addresses: &[Ipv4Addr]) {
+        if addresses.is_empty() {
+            return;
+        }
+        let wanted: HashSet<IpAddr> = addresses.iter().map(|ip| IpAddr::V4(*ip)).collect();
+        if let Err(error) = super::conntrack::forget_udp(|flow| wanted.contains(&flow.answers_from.ip())) {
+            tracing::warn!(%error, "flows to pods that are gone may linger until they time out");
+        }
+        let mut state = self.state.lock();
+        for address in addresses {
+            state.addresses.release((*address).into());
+        }
+    }
+
+    /// Lists the links and treats each that should be there and is not as gone: after news were lost.
+    fn read_again(&self) {
+        let expected: Vec<String> = {
+            let state = self.state.lock();
+            let attached = state.pods.values().filter_map(|pod| match pod {
+                Pod::Attached { link, .. } => Some(link.clone()),
+                Pod::Attaching => None,
+            });
+            attached.chain(state.ending.keys().cloned()).collect()
+        };
+        if expected.is_empty() {
+            return;
+        }
+        match self.with_socket(list_links) {
+            Ok(links) => {
+                let there: HashSet<String> = links.into_iter().map(|link| link.name).collect();
+                let gone: Vec<Ipv4Addr> = expected
+                    .iter()
+                    .filter(|link| !there.contains(*link))
+                    .filter_map(|link| self.link_gone(link))
+                    .collect();
+                self.release(&gone);
+            }
+            Err(error) => tracing::warn!(%error, "addresses of pods that are gone stay in use"),
+        }
+    }
+}
+
+/// A result that can say that no socket could be opened.
+trait FromNetlink {
+    fn failed(error: NetError) -> Self;
+}
+
+impl<T> FromNetlink for Result<T, NetError> {
+    fn failed(error: NetError) -> Self {
+        Err(error)
+    }
+}
+
+impl FromNetlink for Vec<NetError> {
+    fn failed(error: NetError) -> Self {
+        vec![error]
+    }
+}
+
+impl NetError {
+    fn is_exists(&self) -> bool {
+        matches!(self, NetError::Kernel { cause, .. } if cause.raw_os_error() == Some(Errno::EEXIST as i32))
+    }
+
+    /// The same error, told of the pod and not of its link.
+    fn for_pod(self, uid: &str) -> NetError {
+        let object = format!("pod {uid}");
+        match self {
+            NetError::Kernel { step, cause, .. } => NetError::Kernel { object, step, cause },
+            NetError::Netlink { cause, .. } => NetError::Netlink { object, cause },
+            other => other,
+        }
+    }
+}
+
+/// Sends requests, each with what it does, in one call; the first refusal is the error.
+fn ask<F: AsFd>(
+    socket: &Socket<F>,
+    object: &str,
+    requests: &mut [(&'static str, Vec<u8>)],
+) -> Result<Vec<Answer>, NetError> {
+    let mut bytes: Vec<Vec<u8>> = requests.iter_mut().map(|(_, bytes)| std::mem::take(bytes)).collect();
+    let answers = socket.ask(&mut bytes).map_err(|e| NetError::netlink(object, e))?;
+    for (answer, (step, _)) in answers.iter().zip(requests.iter()) {
+        if let Some(errno) = answer.error {
+            return Err(NetError::Kernel { object: object.to_owned(), step, cause: errno.into() });
+        }
+    }
+    Ok(answers)
+}
+
+/// The index of the link that one of the answers tells of.
+fn index_of(answers: Vec<Answer>, object: &str) -> Result<u32, NetError> {
+    links_in(&answers).next().map(|link| link.index).ok_or_else(|| NetError::Netlink {
+        object: object.to_owned(),
+        cause: "the kernel did not describe the link".to_owned(),
+    })
+}
+
+fn links_in(answers: &[Answer]) -> impl Iterator<Item = Link> {
+    answers
+        .iter()
+        .flat_map(|answer| &answer.messages)
+        .filter_map(|(kind, payload)| messages::read_link(*kind, payload))
+        .map(|(_, link)| link)
+}
+
+/// Every link of the namespace.
+fn list_links(socket: &Socket<OwnedFd>) -> Result<Vec<Link>, NetError> {
+    let answers = ask(socket, "links", &mut [("listing", messages::list_links())])?;
+    Ok(links_in(&answers).collect())
+}
+
+/// Takes away a link whose making failed half-way. It may not exist.
+fn drop_link(socket: &Socket<OwnedFd>, link: &str) {
+    let _ = ask(socket, link, &mut [("removing", messages::delete_link(link))]);
+}
+
+/// Reserves the addresses of pods of an earlier run.
+fn adopt(config: &LinksConfig, addresses: &mut Addresses) -> Result<HashMap<String, Pod>, NetError> {
+    let mut pods = HashMap::new();
+    for (uid, ips) in &config.adopt {
+        let refused = || NetError::Adopt {
+            uid: uid.clone(),
+            address: ips.ips.first().map_or_else(|| "none".to_owned(), IpAddr::to_string),
+        };
+        let Some(IpAddr::V4(address)) = ips.ips.first() else { return Err(refused()) };
+        if !addresses.reserve((*address).into()) {
+            return Err(refused());
+        }
+        let link = names::pod_link(&config.cluster_id, uid, (*address).into());
+        pods.insert(uid.clone(), Pod::Attached { address: *address, link });
+    }
+    Ok(pods)
+}
+
+/// Makes the bridge, or takes over what pods of an earlier run hang on.
+fn build(
+    socket: &Socket<OwnedFd>,
+    config: &LinksConfig,
+    bridge: &str,
+    gateway: Ipv4Addr,
+) -> Result<Record, NetError> {
+    let links = list_links(socket)?;
+    let old = links.iter().find(|link| link.name == bridge).map(|link| {
+        Record::parse(&link.alias)
+            .unwrap_or_else(|| Record { cluster: config.cluster_id.clone(), ..Record::default() })
+    });
+    let keep = !config.adopt.is_empty() && old.is_some();
+    if let Some(old) = &old
+        && !keep
+        && let Some(error) = sweep::remove(socket, old).into_iter().next()
+    {
+        return Err(error);
+    }
+    let mut record = Record {
+        cluster: config.cluster_id.clone(),
+        pods: vec![IpNetwork::V4(config.pods)],
+        forwarding: old.filter(|_| keep).map(|old| old.forwarding).unwrap_or_default(),
+    };
+    let change = forwarding_to_switch_on(socket, &links, &mut record)?;
+
+    let group = names::group(&config.cluster_id);
+    let mac = names::pod_mac(gateway);
+    if !keep {
+        ask(socket, bridge, &mut [("making the bridge", messages::new_bridge(bridge, mac, group))])?;
+    }
+    let made = ask(
+        socket,
+        bridge,
+        &mut [
+            ("recording what is changed", messages::alias(bridge, &record.alias())),
+            ("preparing the bridge", messages::settings_no_ipv6(bridge, &[(Setting::Forwarding, 1)])),
+            ("switching the bridge on", messages::up(bridge)),
+            ("finding the bridge", messages::get_link(bridge)),
+        ],
+    )
+    .and_then(|answers| {
+        let index = index_of(answers, bridge)?;
+        let mut steps = vec![
+            ("giving the bridge the gateway's address", messages::address(index, gateway)),
+            ("routing the Service range", messages::route_to_link(config.services, index, Some(gateway))),
+            ("closing the pod range", messages::add_unreachable(config.pods)),
+        ];
+        for link in &change {
+            steps.push((
+                "allowing the uplink to forward",
+                messages::settings(link, &[(Setting::Forwarding, 1)]),
+            ));
+        }
+        ask(socket, bridge, &mut steps)
+    });
+    if let Err(error) = made {
+        if !keep {
+            sweep::remove(socket, &record);
+        }
+        return Err(error);
+    }
+    Ok(record)
+}
+
+/// The links of default routes on which forwarding is off. All that we, or another cluster that lives, have
+/// switched on are in the record afterwards, so that whoever goes last restores them.
+fn forwarding_to_switch_on(
+    socket: &Socket<OwnedFd>,
+    links: &[Link],
+    record: &mut Record,
+) -> Result<Vec<String>, NetError> {
+    for other in links.iter().filter_map(|link| Record::parse(&link.alias)) {
+        for name in other.forwarding {
+            if !record.forwarding.contains(&name) {
+                record.forwarding.push(name);
+            }
+        }
+    }
+    let answers = ask(socket, "routes", &mut [("listing", messages::list_routes())])?;
+    let uplinks: HashSet<u32> = answers
+        .iter()
+        .flat_map(|answer| &answer.messages)
+        .filter_map(|(kind, payload)| messages::read_route(*kind, payload))
+        .filter(|route| route.destination.prefix() == 0)
+        .filter_map(|route| route.link)
+        .collect();
+    let mut change = Vec::new();
+    for link in links.iter().filter(|link| uplinks.contains(&link.index) && !link.forwarding) {
+        change.push(link.name.clone());
+        if !record.forwarding.contains(&link.name) {
+            record.forwarding.push(link.name.clone());
+        }
+    }
+    Ok(change)
+}
