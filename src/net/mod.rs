@@ -16,6 +16,8 @@ mod names;
 pub mod nft;
 pub mod service;
 mod socket;
+#[cfg(test)]
+mod testbed;
 
 pub use addresses::RangeFull;
 pub use links::{LinksConfig, NetError, PodIps, PodLinks};

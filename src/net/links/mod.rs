@@ -21,6 +21,8 @@
 mod messages;
 mod sweep;
 #[cfg(test)]
+pub(in crate::net) mod testing;
+#[cfg(test)]
 mod tests;
 mod watch;
 
@@ -28,11 +30,12 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use self::messages::{Link, POD_LINK, Setting};
 pub use self::sweep::sweep;
@@ -136,6 +139,8 @@ struct State {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    /// Told when addresses have come back.
+    ended: Condvar,
     /// Sockets of the host's namespace that nobody uses at the moment.
     sockets: Mutex<Vec<Socket<OwnedFd>>>,
 }
@@ -167,6 +172,7 @@ impl PodLinks {
         let record = build(&socket, &config, &bridge, gateway)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State { addresses, pods, ending: HashMap::new(), gone: HashSet::new() }),
+            ended: Condvar::new(),
             sockets: Mutex::new(vec![socket]),
         });
         let watch = Watch::start(shared.clone(), &bridge)?;
@@ -340,9 +346,11 @@ impl PodLinks {
         }
     }
 
-    /// How many links of pods are still waited for.
-    pub fn ending(&self) -> usize {
-        self.shared.state.lock().ending.len()
+    /// Waits, `bound` at the most, until the link of every detached pod is gone; false if some are not.
+    pub fn wait_ended(&self, bound: Duration) -> bool {
+        let mut state = self.shared.state.lock();
+        let still = |state: &mut State| !state.ending.is_empty();
+        !self.shared.ended.wait_while_for(&mut state, still, bound).timed_out()
     }
 
     /// Removes everything: links, bridge and routes, and restores the settings of the host unless another
@@ -375,11 +383,12 @@ impl Shared {
         result
     }
 
-    /// A link is gone: its address is free, now or as soon as its pod is detached.
+    /// A link is gone. Tells its address if that is to be released now; otherwise it will be when the pod is
+    /// detached.
     fn link_gone(&self, link: &str) -> Option<Ipv4Addr> {
         let mut state = self.state.lock();
-        if let Some(address) = state.ending.remove(link) {
-            return Some(address);
+        if let Some(address) = state.ending.get(link) {
+            return Some(*address);
         }
         if state.pods.values().any(|pod| matches!(pod, Pod::Attached { link: known, .. } if known == link)) {
             state.gone.insert(link.to_owned());
@@ -400,6 +409,9 @@ impl Shared {
         for address in addresses {
             state.addresses.release((*address).into());
         }
+        state.ending.retain(|_, address| !addresses.contains(address));
+        drop(state);
+        self.ended.notify_all();
     }
 
     /// Lists the links and treats each that should be there and is not as gone: after news were lost.
