@@ -58,6 +58,8 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Socket<F: AsFd> {
     fd: F,
+    /// The largest datagram to be received. Listings are cut by the kernel to what the receiver takes.
+    datagram: usize,
 }
 
 impl Socket<OwnedFd> {
@@ -65,7 +67,12 @@ impl Socket<OwnedFd> {
     pub fn open(protocol: SockProtocol) -> Result<Socket<OwnedFd>, SocketError> {
         let fd = socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
             .map_err(|e| SocketError::io("opening a netlink socket", e))?;
-        Ok(Socket { fd })
+        // A refusal carries the refused request with it, and those of nftables are long.
+        let datagram = match protocol {
+            SockProtocol::NetlinkRoute => limits::NETLINK_ROUTE_DATAGRAM_BYTES,
+            _ => limits::NETLINK_DATAGRAM_BYTES,
+        };
+        Ok(Socket { fd, datagram })
     }
 
     /// Opens a socket that hears the multicast groups of the bit mask `groups`.
@@ -81,7 +88,7 @@ impl Socket<OwnedFd> {
 impl<'a> Socket<BorrowedFd<'a>> {
     /// Uses a socket that somebody else opened, in whatever namespace that was.
     pub fn lent(fd: BorrowedFd<'a>) -> Socket<BorrowedFd<'a>> {
-        Socket { fd }
+        Socket { fd, datagram: limits::NETLINK_ROUTE_DATAGRAM_BYTES }
     }
 }
 
@@ -106,7 +113,7 @@ impl<F: AsFd> Socket<F> {
     /// The most bytes that one call may send.
     pub fn capacity(&self) -> usize {
         // Half of what the option reports is the kernel's own bookkeeping.
-        socket::getsockopt(&self.fd, socket::sockopt::SndBuf).unwrap_or(limits::NETLINK_MESSAGE_BYTES) / 2
+        socket::getsockopt(&self.fd, socket::sockopt::SndBuf).unwrap_or(limits::NETLINK_DATAGRAM_BYTES) / 2
     }
 
     /// Sends `requests` (whole messages, header included) in one call, each wanting an acknowledgement, and
@@ -121,8 +128,9 @@ impl<F: AsFd> Socket<F> {
         let mut answers: Vec<Answer> =
             requests.iter().map(|_| Answer { error: None, messages: Vec::new() }).collect();
         let mut open = requests.len();
+        let mut buffer = vec![0; self.datagram];
         while open > 0 {
-            self.receive(MsgFlags::empty(), |header, payload| {
+            self.receive_into(&mut buffer, MsgFlags::empty(), |header, payload| {
                 let Some(answer) = (header.sequence as usize).checked_sub(1).and_then(|i| answers.get_mut(i))
                 else {
                     return;
@@ -157,10 +165,18 @@ impl<F: AsFd> Socket<F> {
     }
 
     /// Receives one datagram and shows each message in it. False if nothing waits and `flags` says not to.
-    pub fn receive(&self, flags: MsgFlags, mut each: impl FnMut(Header, &[u8])) -> Result<bool, SocketError> {
-        let mut buffer = vec![0; limits::NETLINK_MESSAGE_BYTES];
+    pub fn receive(&self, flags: MsgFlags, each: impl FnMut(Header, &[u8])) -> Result<bool, SocketError> {
+        self.receive_into(&mut vec![0; self.datagram], flags, each)
+    }
+
+    fn receive_into(
+        &self,
+        buffer: &mut [u8],
+        flags: MsgFlags,
+        mut each: impl FnMut(Header, &[u8]),
+    ) -> Result<bool, SocketError> {
         let length = loop {
-            match socket::recv(self.fd.as_fd().as_raw_fd(), &mut buffer, flags) {
+            match socket::recv(self.fd.as_fd().as_raw_fd(), buffer, flags) {
                 Ok(length) => break length,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return Ok(false),

@@ -147,7 +147,8 @@ impl TestPod {
         let (tcp, udp, servers) = namespace.run(move || {
             let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).unwrap();
             let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 8080)).unwrap();
-            let (streams, datagrams, tcp_name) = (tcp.try_clone().unwrap(), udp.try_clone().unwrap(), own.clone());
+            let (streams, datagrams, tcp_name) =
+                (tcp.try_clone().unwrap(), udp.try_clone().unwrap(), own.clone());
             let serve_tcp = move || {
                 while let Ok((mut stream, peer)) = streams.accept() {
                     let _ = write!(stream, "{tcp_name} {}", peer.ip());

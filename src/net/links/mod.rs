@@ -259,7 +259,7 @@ impl PodLinks {
         let mac = names::pod_mac(address);
         let single = |ip| Ipv4Network::from(ip);
 
-        // The host's end first, so that the link has its carrier from the moment that the pod's end is up.
+        // The host's end first: the link has its carrier when the pod's end is up, and routes come after that.
         let made = ask(
             host,
             link,
@@ -289,10 +289,13 @@ impl PodLinks {
                 ],
             )?;
             let eth0 = index_of(inside, link)?;
+            // Asking for a link makes the kernel take note of its carrier; without that the host's end, which
+            // was switched on before the other, would drop packets until a worker of the kernel has run.
             ask(
                 host,
                 link,
                 &mut [
+                    ("waiting for the carrier", messages::get_link(link)),
                     ("telling the pod's hardware address", messages::neighbour(index, address, mac)),
                     (
                         "routing to the pod",

@@ -78,7 +78,7 @@ fn remove_links(socket: &Socket<OwnedFd>, record: &Record, links: &[messages::Li
     let bridge = names::bridge(&record.cluster);
     let ours = |link: &&messages::Link| link.name == bridge || link.name.starts_with("cv");
     let members: Vec<_> = links.iter().filter(|link| link.group == group).collect();
-    if members.iter().all(|link| ours(&link)) {
+    if members.iter().all(ours) {
         return ask(socket, &record.cluster, &mut [("removing its links", messages::delete_group(group))])
             .err()
             .into_iter()

@@ -31,13 +31,17 @@ pub(in crate::net) fn uplink(outside: &Namespace) {
     .unwrap();
     let up0 = index_of(made, "up0").unwrap();
     let there = Socket::lent(outside.netlink.as_fd());
-    let made = ask(&there, "eth0", &mut [("up", messages::up("eth0")), ("finding", messages::get_link("eth0"))]);
+    let made =
+        ask(&there, "eth0", &mut [("up", messages::up("eth0")), ("finding", messages::get_link("eth0"))]);
     let eth0 = index_of(made.unwrap(), "eth0").unwrap();
     let (here, far) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
     ask(
         &there,
         "eth0",
-        &mut [("address", messages::address(eth0, far)), ("route", messages::route_to_link(here.into(), eth0, None))],
+        &mut [
+            ("address", messages::address(eth0, far)),
+            ("route", messages::route_to_link(here.into(), eth0, None)),
+        ],
     )
     .unwrap();
     ask(

@@ -24,7 +24,8 @@ fn traces() -> Vec<String> {
             .filter_map(|(kind, payload)| messages::read_route(*kind, payload))
             .map(|route| format!("route {}", route.destination)),
     );
-    traces.extend(nft::clusters(&Kernel::open().unwrap()).unwrap().into_iter().map(|id| format!("table {id}")));
+    traces
+        .extend(nft::clusters(&Kernel::open().unwrap()).unwrap().into_iter().map(|id| format!("table {id}")));
     traces.sort();
     traces
 }
@@ -66,7 +67,10 @@ fn a_pod_keeps_its_address_and_gives_it_back() {
         let again = links.attach("a", pod.namespace.netns.as_fd(), pod.namespace.netlink.as_fd()).unwrap();
         assert_eq!(again.ips, [IpAddr::from(pod.ip)]);
         let refused = TestPod::try_new(&links, "b").err().unwrap();
-        assert_eq!(refused.to_string(), "pod b: no address is left in the pod range 10.244.0.0/30: all 1 are in use");
+        assert_eq!(
+            refused.to_string(),
+            "pod b: no address is left in the pod range 10.244.0.0/30: all 1 are in use"
+        );
         // Detached before its namespace ends, and after.
         links.detach("a");
         links.detach("a");
@@ -120,7 +124,7 @@ fn a_sweep_takes_the_dead_and_leaves_the_living() {
 
         let swept = crate::net::sweep(|id| id == alive);
         assert_eq!(swept.errors, [""; 0]);
-        assert_eq!(swept.clusters.into_iter().collect::<Vec<_>>(), [dead.clone()]);
+        assert_eq!(swept.clusters.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&dead));
         assert_eq!(tcp(pod.endpoint()), "pod 10.245.0.1", "the living one is not touched");
         assert!(traces().contains(&"link up0 forwarding true".to_owned()), "it still needs the uplink");
         assert!(!traces().iter().any(|t| t.contains(&dead) || t.contains(&names::bridge(&dead))));

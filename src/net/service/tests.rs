@@ -379,7 +379,9 @@ fn ten_thousand_services() {
         let mut all = Some(all);
         let load = time(&mut || drop(table.apply(all.take().unwrap()).unwrap()));
         let mut one: Vec<_> = (0..50)
-            .map(|n| time(&mut || drop(table.update(vec![(format!("many/{n}"), vec![rule(n, 7777)])]).unwrap())))
+            .map(|n| {
+                time(&mut || drop(table.update(vec![(format!("many/{n}"), vec![rule(n, 7777)])]).unwrap()))
+            })
             .collect();
         one.sort();
         let rewrite = time(&mut || table.rewrite().unwrap());
