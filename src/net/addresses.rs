@@ -49,11 +49,6 @@ impl Addresses {
         self.address(1)
     }
 
-    /// The range.
-    pub fn range(&self) -> IpNetwork {
-        self.range
-    }
-
     /// How many pods the range holds.
     pub fn size(&self) -> u64 {
         (self.last + 1).saturating_sub(self.first)
@@ -108,6 +103,59 @@ impl Addresses {
             _ => return None,
         };
         (self.first..=self.last).contains(&offset).then_some(offset)
+    }
+}
+
+/// The ranges of one node: IPv4, and IPv6 where pods have both.
+#[derive(Debug)]
+pub struct Pools(Vec<Addresses>);
+
+impl Pools {
+    /// All addresses of the ranges, free.
+    pub fn new(ranges: impl IntoIterator<Item = IpNetwork>) -> Pools {
+        Pools(ranges.into_iter().map(Addresses::new).collect())
+    }
+
+    /// The gateway of each range.
+    pub fn gateways(&self) -> Vec<IpAddr> {
+        self.0.iter().map(Addresses::gateway).collect()
+    }
+
+    /// One address of each range, or none at all.
+    pub fn take(&mut self) -> Result<Vec<IpAddr>, RangeFull> {
+        let mut taken = Vec::with_capacity(self.0.len());
+        for pool in &mut self.0 {
+            match pool.take() {
+                Ok(address) => taken.push(address),
+                Err(full) => {
+                    self.release(&taken);
+                    return Err(full);
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Marks the addresses of a pod that was there before as taken; false, and none is marked, unless it has
+    /// a free one in each range.
+    pub fn reserve(&mut self, addresses: &[IpAddr]) -> bool {
+        if addresses.len() != self.0.len() {
+            return false;
+        }
+        for (done, (pool, address)) in self.0.iter_mut().zip(addresses).enumerate() {
+            if !pool.reserve(*address) {
+                self.release(&addresses[..done]);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Gives addresses back.
+    pub fn release(&mut self, addresses: &[IpAddr]) {
+        for pool in &mut self.0 {
+            addresses.iter().for_each(|address| pool.release(*address));
+        }
     }
 }
 
@@ -172,6 +220,20 @@ mod tests {
              10.1.0.3",
         );
         check("fd00::/64", "take\nreserve fd00::3\ntake", "fd00::2\ntrue\nfd00::4");
+    }
+
+    #[test]
+    fn a_pod_gets_all_families_or_none() {
+        let mut pools = Pools::new(["10.1.0.0/30", "fd00::/64"].map(|r| r.parse().unwrap()));
+        let both: Vec<IpAddr> = ["10.1.0.2", "fd00::2"].map(|ip| ip.parse().unwrap()).into();
+        assert_eq!(pools.take().unwrap(), both);
+        assert!(pools.take().is_err());
+        pools.release(&both);
+        assert!(!pools.reserve(&both[..1]));
+        assert!(pools.reserve(&both));
+        assert!(!pools.reserve(&both));
+        pools.release(&both);
+        assert_eq!(pools.take().unwrap()[1], "fd00::3".parse::<IpAddr>().unwrap());
     }
 
     #[test]

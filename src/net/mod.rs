@@ -20,7 +20,7 @@ mod socket;
 mod testbed;
 
 pub use addresses::RangeFull;
-pub use links::{LinksConfig, NetError, PodIps, PodLinks};
+pub use links::{Ipv6Ranges, LinksConfig, NetError, PodIps, PodLinks};
 pub use nft::ruleset::NftConfig;
 pub use nft::{NftError, obstacles};
 pub use service::{Protocol, ServiceRule, ServiceTable};

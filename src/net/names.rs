@@ -6,7 +6,7 @@
 //! Invariant: two ids never share a link name, a link group or a table, and what carries none of these
 //! names is not ours.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use sha2::{Digest, Sha256};
@@ -62,10 +62,13 @@ pub fn cluster_of_table(table: &str) -> Option<&str> {
 /// its gateway never goes stale.
 pub const HOST_MAC: [u8; 6] = [0x0A, 0x58, 0, 0, 0, 1];
 
-/// A pod's hardware address, made of its IPv4 address, so that an address used again brings no stale
+/// A pod's hardware address, made of its first address, so that an address used again brings no stale
 /// neighbour.
-pub fn pod_mac(address: Ipv4Addr) -> [u8; 6] {
-    let [a, b, c, d] = address.octets();
+pub fn pod_mac(address: IpAddr) -> [u8; 6] {
+    let [a, b, c, d] = match address {
+        IpAddr::V4(ip) => ip.octets(),
+        IpAddr::V6(ip) => (ip.to_bits() as u32).to_be_bytes(),
+    };
     [0x0A, 0x5A, a, b, c, d]
 }
 
@@ -78,6 +81,8 @@ pub struct Record {
     pub pods: Vec<IpNetwork>,
     /// Links of the host on which forwarding was switched on.
     pub forwarding: Vec<String>,
+    /// The same for IPv6.
+    pub forwarding6: Vec<String>,
 }
 
 impl Record {
@@ -90,6 +95,9 @@ impl Record {
         for link in &self.forwarding {
             alias.push_str(&format!(" forwarding={link}"));
         }
+        for link in &self.forwarding6 {
+            alias.push_str(&format!(" forwarding6={link}"));
+        }
         alias
     }
 
@@ -101,6 +109,7 @@ impl Record {
             match word.split_once('=') {
                 Some(("pods", range)) => record.pods.extend(range.parse::<IpNetwork>()),
                 Some(("forwarding", link)) => record.forwarding.push(link.to_owned()),
+                Some(("forwarding6", link)) => record.forwarding6.push(link.to_owned()),
                 _ => {}
             }
         }
@@ -132,10 +141,11 @@ mod tests {
             cluster: "c-1".into(),
             pods: ["10.244.0.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()].into(),
             forwarding: ["eth0".into(), "wlan0".into()].into(),
+            forwarding6: ["eth0".into()].into(),
         };
         assert_eq!(
             record.alias(),
-            "coracle:c-1 pods=10.244.0.0/24 pods=fd00::/64 forwarding=eth0 forwarding=wlan0"
+            "coracle:c-1 pods=10.244.0.0/24 pods=fd00::/64 forwarding=eth0 forwarding=wlan0 forwarding6=eth0"
         );
         assert_eq!(Record::parse(&record.alias()), Some(record));
         assert_eq!(Record::parse("uplink"), None);

@@ -4,7 +4,7 @@
 //! with its thread.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{self, AddressFamily, Shutdown, SockFlag, SockProtocol, SockType};
 
-use super::links::{LinksConfig, NetError, PodLinks};
+use super::links::{Ipv6Ranges, LinksConfig, NetError, PodLinks};
 use super::nft::ruleset::NftConfig;
 
 /// Runs `test` on a thread that is a host of its own, once for each setting of
@@ -56,18 +56,26 @@ pub(super) fn links_config(id: &str) -> LinksConfig {
         cluster_id: id.to_owned(),
         pods: "10.244.0.0/24".parse().unwrap(),
         services: "10.96.0.0/16".parse().unwrap(),
+        ipv6: None,
         adopt: Vec::new(),
     }
+}
+
+/// With IPv6 too.
+pub(super) fn dual_config(id: &str) -> LinksConfig {
+    let ipv6 =
+        Ipv6Ranges { pods: "fd00:244::/64".parse().unwrap(), services: "fd00:96::/112".parse().unwrap() };
+    LinksConfig { ipv6: Some(ipv6), ..links_config(id) }
 }
 
 pub(super) fn nft_config(id: &str, links: &PodLinks) -> NftConfig {
     NftConfig {
         cluster_id: id.to_owned(),
         group: links.group(),
-        gateways: vec![links.gateway().into()],
-        pods: vec!["10.244.0.0/24".parse().unwrap()],
-        cluster_pods: vec!["10.244.0.0/16".parse().unwrap()],
-        services: vec!["10.96.0.0/16".parse().unwrap()],
+        gateways: links.gateways().to_vec(),
+        pods: vec!["10.244.0.0/24".parse().unwrap(), "fd00:244::/64".parse().unwrap()],
+        cluster_pods: vec!["10.244.0.0/16".parse().unwrap(), "fd00:244::/56".parse().unwrap()],
+        services: vec!["10.96.0.0/16".parse().unwrap(), "fd00:96::/112".parse().unwrap()],
     }
 }
 
@@ -127,7 +135,8 @@ impl Drop for Namespace {
 /// A pod that answers on TCP and UDP port 8080 with its name and who asks.
 pub(super) struct TestPod {
     pub name: String,
-    pub ip: Ipv4Addr,
+    pub ip: IpAddr,
+    pub ip6: Option<IpAddr>,
     tcp: TcpListener,
     udp: UdpSocket,
     servers: Vec<JoinHandle<()>>,
@@ -142,16 +151,16 @@ impl TestPod {
     pub fn try_new(links: &PodLinks, name: &str) -> Result<TestPod, NetError> {
         let namespace = Namespace::new();
         let ips = links.attach(name, namespace.netns.as_fd(), namespace.netlink.as_fd())?;
-        let IpAddr::V4(ip) = ips.ips[0] else { panic!("an IPv4 address") };
+        let (ip, ip6) = (ips.ips[0], ips.ips.get(1).copied());
         let own = name.to_owned();
         let (tcp, udp, servers) = namespace.run(move || {
-            let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).unwrap();
-            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 8080)).unwrap();
+            let tcp = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 8080)).unwrap();
+            let udp = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 8080)).unwrap();
             let (streams, datagrams, tcp_name) =
                 (tcp.try_clone().unwrap(), udp.try_clone().unwrap(), own.clone());
             let serve_tcp = move || {
                 while let Ok((mut stream, peer)) = streams.accept() {
-                    let _ = write!(stream, "{tcp_name} {}", peer.ip());
+                    let _ = write!(stream, "{tcp_name} {}", peer.ip().to_canonical());
                 }
             };
             let serve_udp = move || {
@@ -160,18 +169,18 @@ impl TestPod {
                     if length == 0 {
                         break;
                     }
-                    let _ = datagrams.send_to(format!("{own} {}", peer.ip()).as_bytes(), peer);
+                    let _ = datagrams.send_to(format!("{own} {}", peer.ip().to_canonical()).as_bytes(), peer);
                 }
             };
             let servers =
                 vec![Builder::new().spawn(serve_tcp).unwrap(), Builder::new().spawn(serve_udp).unwrap()];
             (tcp, udp, servers)
         });
-        Ok(TestPod { name: name.to_owned(), ip, tcp, udp, servers, namespace })
+        Ok(TestPod { name: name.to_owned(), ip, ip6, tcp, udp, servers, namespace })
     }
 
     pub fn endpoint(&self) -> SocketAddr {
-        SocketAddr::new(self.ip.into(), 8080)
+        SocketAddr::new(self.ip, 8080)
     }
 }
 
@@ -209,7 +218,8 @@ pub(super) fn udp_from(socket: &UdpSocket, to: SocketAddr) -> String {
 }
 
 pub(super) fn udp(to: SocketAddr) -> String {
-    udp_from(&UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap(), to)
+    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    udp_from(&UdpSocket::bind(any).unwrap(), to)
 }
 
 fn word(error: &std::io::Error) -> String {

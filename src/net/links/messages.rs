@@ -4,25 +4,24 @@
 //!
 //! Invariant: every message names its link by a name or an index that the caller has made sure is ours.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 use netlink_packet_core::{
     DefaultNla, Emitable, NLA_F_NESTED, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE,
     NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
 };
+use netlink_packet_route::address::AddressHeaderFlags;
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute, LinkMessage,
 };
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{
-    AddressMessageBuilder, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
-};
+use rtnetlink::{AddressMessageBuilder, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 /// The name of a pod's own link.
 pub(super) const POD_LINK: &str = "eth0";
@@ -101,12 +100,17 @@ pub(super) fn settings(name: &str, settings: &[(Setting, u32)]) -> Vec<u8> {
     change(named(name).append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![inet(settings)])).build())
 }
 
-/// Writes IPv4 settings of a link and keeps it from making itself an IPv6 address, which would cost timers
-/// and multicast for each pod.
-pub(super) fn settings_no_ipv6(name: &str, settings: &[(Setting, u32)]) -> Vec<u8> {
-    let ipv6 = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
-    let spec = if settings.is_empty() { vec![ipv6] } else { vec![inet(settings), ipv6] };
-    change(named(name).append_extra_attribute(LinkAttribute::AfSpecUnspec(spec)).build())
+/// Writes IPv4 settings of a link and, if the kernel knows IPv6, keeps the link from making itself an
+/// address of that kind, which would cost timers and multicast for each pod.
+pub(super) fn prepare(name: &str, settings: &[(Setting, u32)], knows_ipv6: bool) -> Vec<u8> {
+    let mut families = Vec::new();
+    if !settings.is_empty() {
+        families.push(inet(settings));
+    }
+    if knows_ipv6 {
+        families.push(AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]));
+    }
+    change(named(name).append_extra_attribute(LinkAttribute::AfSpecUnspec(families)).build())
 }
 
 fn inet(settings: &[(Setting, u32)]) -> AfSpecUnspec {
@@ -142,60 +146,91 @@ pub(super) fn delete_group(group: u32) -> Vec<u8> {
     request(RouteNetlinkMessage::DelLink(link), 0)
 }
 
-/// Gives a link an address that stands for itself alone.
-pub(super) fn address(link: u32, address: Ipv4Addr) -> Vec<u8> {
-    let message = AddressMessageBuilder::<Ipv4Addr>::new().index(link).address(address, 32).build();
+/// Gives a link an address that stands for itself alone. Nobody else can have it, so an IPv6 address need
+/// not first be looked for.
+pub(super) fn address(link: u32, address: IpAddr) -> Vec<u8> {
+    let message = match address {
+        IpAddr::V4(ip) => AddressMessageBuilder::<Ipv4Addr>::new().index(link).address(ip, 32).build(),
+        IpAddr::V6(ip) => {
+            let mut message = AddressMessageBuilder::<Ipv6Addr>::new().index(link).address(ip, 128).build();
+            message.header.flags = AddressHeaderFlags::Nodad;
+            message
+        }
+    };
     request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+fn family_of(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+fn route(range: IpNetwork) -> RouteMessage {
+    let mut route = RouteMessage::default();
+    route.header.address_family = family_of(range.ip());
+    route.header.destination_prefix_length = range.prefix();
+    route.header.table = RouteHeader::RT_TABLE_MAIN;
+    route.header.protocol = ROUTE_PROTOCOL;
+    route.header.scope = RouteScope::Universe;
+    route.header.kind = RouteType::Unicast;
+    if range.prefix() > 0 {
+        route.attributes.push(RouteAttribute::Destination(range.network().into()));
+    }
+    route
+}
+
+fn new_route(route: RouteMessage) -> Vec<u8> {
+    request(RouteNetlinkMessage::NewRoute(route), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
 /// Routes a range to a link, with nobody between; `source` is what programs of this namespace use as their
 /// own address.
-pub(super) fn route_to_link(range: Ipv4Network, link: u32, source: Option<Ipv4Addr>) -> Vec<u8> {
-    let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(range.network(), range.prefix())
-        .output_interface(link)
-        .scope(RouteScope::Link)
-        .protocol(ROUTE_PROTOCOL);
-    if let Some(source) = source {
-        route = route.pref_source(source);
+pub(super) fn route_to_link(range: IpNetwork, link: u32, source: Option<IpAddr>) -> Vec<u8> {
+    let mut route = route(range);
+    if range.is_ipv4() {
+        route.header.scope = RouteScope::Link;
     }
-    request(RouteNetlinkMessage::NewRoute(route.build()), NLM_F_CREATE | NLM_F_REPLACE)
+    route.attributes.push(RouteAttribute::Oif(link));
+    route.attributes.extend(source.map(|source| RouteAttribute::PrefSource(source.into())));
+    new_route(route)
 }
 
 /// Sends everything else through the gateway.
-pub(super) fn default_route(gateway: Ipv4Addr, link: u32) -> Vec<u8> {
-    let route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .gateway(gateway)
-        .output_interface(link)
-        .protocol(ROUTE_PROTOCOL)
-        .build();
-    request(RouteNetlinkMessage::NewRoute(route), NLM_F_CREATE | NLM_F_REPLACE)
+pub(super) fn default_route(gateway: IpAddr, link: u32) -> Vec<u8> {
+    let all = match gateway {
+        IpAddr::V4(_) => IpNetwork::from(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        IpAddr::V6(_) => IpNetwork::from(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    let mut route = route(all);
+    route.header.destination_prefix_length = 0;
+    route.attributes = vec![RouteAttribute::Gateway(gateway.into()), RouteAttribute::Oif(link)];
+    new_route(route)
 }
 
-fn unreachable(range: Ipv4Network) -> RouteMessage {
-    RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(range.network(), range.prefix())
-        .kind(RouteType::Unreachable)
-        .priority(UNREACHABLE_METRIC)
-        .protocol(ROUTE_PROTOCOL)
-        .build()
+fn unreachable(range: IpNetwork) -> RouteMessage {
+    let mut route = route(range);
+    route.header.kind = RouteType::Unreachable;
+    route.attributes.push(RouteAttribute::Priority(UNREACHABLE_METRIC));
+    route
 }
 
 /// Answers "unreachable" at once for addresses of a pod range that no pod has; otherwise such packets would
 /// leave by the host's default route.
-pub(super) fn add_unreachable(range: Ipv4Network) -> Vec<u8> {
-    request(RouteNetlinkMessage::NewRoute(unreachable(range)), NLM_F_CREATE | NLM_F_REPLACE)
+pub(super) fn add_unreachable(range: IpNetwork) -> Vec<u8> {
+    new_route(unreachable(range))
 }
 
 /// Takes [`add_unreachable`] back.
-pub(super) fn delete_unreachable(range: Ipv4Network) -> Vec<u8> {
+pub(super) fn delete_unreachable(range: IpNetwork) -> Vec<u8> {
     request(RouteNetlinkMessage::DelRoute(unreachable(range)), 0)
 }
 
 /// Tells once and for all which hardware address an address has.
-pub(super) fn neighbour(link: u32, address: Ipv4Addr, mac: [u8; 6]) -> Vec<u8> {
+pub(super) fn neighbour(link: u32, address: IpAddr, mac: [u8; 6]) -> Vec<u8> {
     let mut message = NeighbourMessage::default();
-    message.header.family = AddressFamily::Inet;
+    message.header.family = family_of(address);
     message.header.ifindex = link;
     message.header.state = NeighbourState::Permanent;
     message.header.kind = RouteType::Unicast;
@@ -206,10 +241,9 @@ pub(super) fn neighbour(link: u32, address: Ipv4Addr, mac: [u8; 6]) -> Vec<u8> {
     request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
-/// Asks for all IPv4 routes.
+/// Asks for all routes of both families.
 pub(super) fn list_routes() -> Vec<u8> {
-    let message = RouteMessageBuilder::<Ipv4Addr>::new().build();
-    request(RouteNetlinkMessage::GetRoute(message), NLM_F_DUMP)
+    request(RouteNetlinkMessage::GetRoute(RouteMessage::default()), NLM_F_DUMP)
 }
 
 /// What is known of a link.
@@ -280,7 +314,10 @@ pub(super) fn read_route(kind: u16, payload: &[u8]) -> Option<Route> {
     if message.header.table != MAIN {
         return None;
     }
-    let mut address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let mut address = match message.header.address_family {
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
     let mut link = None;
     for attribute in message.attributes {
         match attribute {

@@ -19,6 +19,7 @@
 //! Invariant: an address belongs to at most one link that exists.
 
 mod messages;
+mod setup;
 mod sweep;
 #[cfg(test)]
 pub(in crate::net) mod testing;
@@ -32,15 +33,17 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 use parking_lot::{Condvar, Mutex};
 
 use self::messages::{Link, POD_LINK, Setting};
+use self::setup::Ipv6;
 pub use self::sweep::sweep;
 use self::watch::Watch;
-use super::addresses::{Addresses, RangeFull};
+use super::addresses::{Pools, RangeFull};
+use super::conntrack;
 use super::names::{self, Record};
 use super::socket::{Answer, Socket, SocketError};
 
@@ -53,9 +56,32 @@ pub struct LinksConfig {
     pub pods: Ipv4Network,
     /// Where Services have theirs.
     pub services: Ipv4Network,
+    /// The same for IPv6; `None` where pods have IPv4 alone.
+    pub ipv6: Option<Ipv6Ranges>,
     /// Pods of an earlier run that still live, with their addresses: they are kept. If empty, whatever an
     /// earlier run of the same cluster left behind is removed first.
     pub adopt: Vec<(String, PodIps)>,
+}
+
+/// The IPv6 side of a node's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Ranges {
+    /// Where the pods of this node have their addresses.
+    pub pods: Ipv6Network,
+    /// Where Services have theirs.
+    pub services: Ipv6Network,
+}
+
+impl LinksConfig {
+    fn pod_ranges(&self) -> impl Iterator<Item = IpNetwork> {
+        [IpNetwork::V4(self.pods)].into_iter().chain(self.ipv6.map(|ranges| IpNetwork::V6(ranges.pods)))
+    }
+
+    fn service_ranges(&self) -> impl Iterator<Item = IpNetwork> {
+        [IpNetwork::V4(self.services)]
+            .into_iter()
+            .chain(self.ipv6.map(|ranges| IpNetwork::V6(ranges.services)))
+    }
 }
 
 /// The addresses of one pod.
@@ -63,6 +89,18 @@ pub struct LinksConfig {
 pub struct PodIps {
     /// The primary one first; at most one of each family.
     pub ips: Vec<IpAddr>,
+}
+
+impl PodIps {
+    /// The primary address.
+    fn primary(&self) -> IpAddr {
+        self.ips.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// The hardware address that goes with it.
+    fn mac(&self) -> [u8; 6] {
+        names::pod_mac(self.primary())
+    }
 }
 
 /// A step of the pod network that failed, in one sentence.
@@ -83,12 +121,23 @@ pub enum NetError {
         uid: String,
     },
     /// A pod of an earlier run cannot be taken over.
-    #[error("pod {uid}: its address {address} lies outside of the pod range or belongs to another pod")]
+    #[error(
+        "pod {uid}: of its addresses ({addresses}) one is missing, not of the pod range or another pod's"
+    )]
     Adopt {
         /// The pod's uid.
         uid: String,
         /// What it says it has.
-        address: String,
+        addresses: String,
+    },
+    /// The kernel can forward IPv6 only for the whole host, and does not.
+    #[error(
+        "pods cannot have addresses of {range}: this kernel cannot forward IPv6 on single links (6.17 can); \
+         set net.ipv6.conf.all.forwarding to 1, or leave IPv6 out"
+    )]
+    NoIpv6 {
+        /// The range of the pods.
+        range: Ipv6Network,
     },
     /// The kernel refused a request.
     #[error("{object}: {step}: {cause}")]
@@ -121,16 +170,16 @@ impl NetError {
 enum Pod {
     /// Its link is being made.
     Attaching,
-    /// It has this address and link.
-    Attached { address: Ipv4Addr, link: String },
+    /// It has these addresses and this link.
+    Attached { ips: PodIps, link: String },
 }
 
 #[derive(Debug)]
 struct State {
-    addresses: Addresses,
+    addresses: Pools,
     pods: HashMap<String, Pod>,
     /// Addresses whose pod is gone and whose link is not yet, by link.
-    ending: HashMap<String, Ipv4Addr>,
+    ending: HashMap<String, PodIps>,
     /// Links that went before their pod was detached.
     gone: HashSet<String>,
 }
@@ -151,7 +200,8 @@ pub struct PodLinks {
     record: Record,
     bridge: String,
     group: u32,
-    gateway: Ipv4Addr,
+    gateways: Vec<IpAddr>,
+    ipv6: Ipv6,
     shared: Arc<Shared>,
     watch: Mutex<Option<Watch>>,
 }
@@ -161,25 +211,23 @@ impl PodLinks {
     pub fn open(config: LinksConfig) -> Result<PodLinks, NetError> {
         let bridge = names::bridge(&config.cluster_id);
         let socket = Socket::open(SockProtocol::NetlinkRoute).map_err(|e| NetError::netlink(&bridge, e))?;
-        let mut addresses = Addresses::new(IpNetwork::V4(config.pods));
-        let IpAddr::V4(gateway) = addresses.gateway() else {
-            return Err(NetError::Full {
-                uid: String::new(),
-                full: RangeFull { range: addresses.range(), size: addresses.size() },
-            });
-        };
+        let mut addresses = Pools::new(config.pod_ranges());
+        let gateways = addresses.gateways();
         let pods = adopt(&config, &mut addresses)?;
-        let record = build(&socket, &config, &bridge, gateway)?;
+        let (record, ipv6) = setup::build(&socket, &config, &bridge, &gateways)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State { addresses, pods, ending: HashMap::new(), gone: HashSet::new() }),
             ended: Condvar::new(),
             sockets: Mutex::new(vec![socket]),
         });
-        let watch = Watch::start(shared.clone(), &bridge)?;
+        let watch = Watch::start(shared.clone(), &bridge).inspect_err(|_| {
+            shared.with_socket(|socket| sweep::remove(socket, &record));
+        })?;
         let links = PodLinks {
             record,
             group: names::group(&config.cluster_id),
-            gateway,
+            gateways,
+            ipv6,
             shared,
             watch: Mutex::new(Some(watch)),
             bridge,
@@ -198,9 +246,9 @@ impl PodLinks {
         self.group
     }
 
-    /// The gateway of the pods: the host's own address towards them.
-    pub fn gateway(&self) -> Ipv4Addr {
-        self.gateway
+    /// The gateways of the pods, one of each family: the host's own addresses towards them.
+    pub fn gateways(&self) -> &[IpAddr] {
+        &self.gateways
     }
 
     /// Gives a pod its link and address. `netns` is the pod's namespace and `netlink_in_pod` a
@@ -214,112 +262,62 @@ impl PodLinks {
         netns: BorrowedFd<'_>,
         netlink_in_pod: BorrowedFd<'_>,
     ) -> Result<PodIps, NetError> {
-        let address = {
+        let ips = {
             let mut state = self.shared.state.lock();
             match state.pods.get(uid) {
-                Some(Pod::Attached { address, .. }) => return Ok(PodIps { ips: vec![(*address).into()] }),
+                Some(Pod::Attached { ips, .. }) => return Ok(ips.clone()),
                 Some(Pod::Attaching) => return Err(NetError::Busy { uid: uid.to_owned() }),
                 None => {}
             }
             let full = |full| NetError::Full { uid: uid.to_owned(), full };
-            match state.addresses.take().map_err(full)? {
-                IpAddr::V4(address) => {
-                    state.pods.insert(uid.to_owned(), Pod::Attaching);
-                    address
-                }
-                IpAddr::V6(_) => unreachable!("the range is an IPv4 range"),
-            }
+            let ips = PodIps { ips: state.addresses.take().map_err(full)? };
+            state.pods.insert(uid.to_owned(), Pod::Attaching);
+            ips
         };
-        let link = names::pod_link(&self.record.cluster, uid, address.into());
-        let made = self.shared.with_socket(|socket| self.wire(socket, &link, address, netns, netlink_in_pod));
+        let link = link_of(&self.record.cluster, uid, &ips);
+        let made = self.shared.with_socket(|socket| self.wire(socket, &link, &ips, netns, netlink_in_pod));
         let mut state = self.shared.state.lock();
         match made {
             Ok(()) => {
-                state.pods.insert(uid.to_owned(), Pod::Attached { address, link });
-                Ok(PodIps { ips: vec![address.into()] })
+                state.pods.insert(uid.to_owned(), Pod::Attached { ips: ips.clone(), link });
+                Ok(ips)
             }
             Err(error) => {
                 state.pods.remove(uid);
-                state.addresses.release(address.into());
+                state.addresses.release(&ips.ips);
                 Err(error.for_pod(uid))
             }
         }
     }
 
-    /// Makes and configures both ends of a link. Four system calls; on failure the link is taken away again.
+    /// Makes and configures both ends of a link. Four system calls to send, whatever the number of messages;
+    /// on failure the link is taken away again.
     fn wire(
         &self,
         host: &Socket<OwnedFd>,
         link: &str,
-        address: Ipv4Addr,
+        ips: &PodIps,
         netns: BorrowedFd<'_>,
         netlink_in_pod: BorrowedFd<'_>,
     ) -> Result<(), NetError> {
-        let pod = Socket::lent(netlink_in_pod);
-        let mac = names::pod_mac(address);
-        let single = |ip| Ipv4Network::from(ip);
-
-        // The host's end first: the link has its carrier when the pod's end is up, and routes come after that.
+        let macs = (names::HOST_MAC, ips.mac());
+        let settings = [(Setting::Forwarding, 1), (Setting::RpFilter, 1)];
+        let known = self.ipv6.is_known();
+        // The host's end first: the link has its carrier when the pod's end is up, and routes come after.
         let made = ask(
             host,
             link,
             &mut [
-                (
-                    "making the link",
-                    messages::new_pod_link(link, self.group, (names::HOST_MAC, mac), netns.as_raw_fd()),
-                ),
-                (
-                    "allowing the link to forward",
-                    messages::settings_no_ipv6(link, &[(Setting::Forwarding, 1), (Setting::RpFilter, 1)]),
-                ),
+                ("making the link", messages::new_pod_link(link, self.group, macs, netns.as_raw_fd())),
+                ("allowing the link to forward", messages::prepare(link, &settings, known)),
                 ("switching the link on", messages::up(link)),
                 ("finding the link", messages::get_link(link)),
             ],
         );
-        let finish = |made: Vec<Answer>| -> Result<(), NetError> {
-            let index = index_of(made, link)?;
-            let inside = ask(
-                &pod,
-                link,
-                &mut [
-                    ("switching lo on in the pod", messages::up("lo")),
-                    ("preparing eth0 in the pod", messages::settings_no_ipv6(POD_LINK, &[])),
-                    ("switching eth0 on in the pod", messages::up(POD_LINK)),
-                    ("finding eth0 in the pod", messages::get_link(POD_LINK)),
-                ],
-            )?;
-            let eth0 = index_of(inside, link)?;
-            // Asking for a link makes the kernel take note of its carrier; without that the host's end, which
-            // was switched on before the other, would drop packets until a worker of the kernel has run.
-            ask(
-                host,
-                link,
-                &mut [
-                    ("waiting for the carrier", messages::get_link(link)),
-                    ("telling the pod's hardware address", messages::neighbour(index, address, mac)),
-                    (
-                        "routing to the pod",
-                        messages::route_to_link(single(address), index, Some(self.gateway)),
-                    ),
-                ],
-            )?;
-            ask(
-                &pod,
-                link,
-                &mut [
-                    ("giving the pod its address", messages::address(eth0, address)),
-                    (
-                        "telling the gateway's hardware address",
-                        messages::neighbour(eth0, self.gateway, names::HOST_MAC),
-                    ),
-                    ("routing to the gateway", messages::route_to_link(single(self.gateway), eth0, None)),
-                    ("routing through the gateway", messages::default_route(self.gateway, eth0)),
-                ],
-            )?;
-            Ok(())
-        };
         match made {
-            Ok(made) => finish(made).inspect_err(|_| drop_link(host, link)),
+            Ok(made) => index_of(made, link)
+                .and_then(|index| self.connect(host, &Socket::lent(netlink_in_pod), link, index, ips))
+                .inspect_err(|_| drop_link(host, link)),
             // The link may have been made and a later step refused; but if the name belonged to another
             // link, that one stays.
             Err(error) => {
@@ -331,21 +329,66 @@ impl PodLinks {
         }
     }
 
+    /// Switches the pod's end on, then gives both ends addresses, neighbours and routes.
+    fn connect(
+        &self,
+        host: &Socket<OwnedFd>,
+        pod: &Socket<BorrowedFd<'_>>,
+        link: &str,
+        index: u32,
+        ips: &PodIps,
+    ) -> Result<(), NetError> {
+        if self.ipv6 == Ipv6::Links {
+            setup::forward_ipv6(link, true)?;
+        }
+        let inside = ask(
+            pod,
+            link,
+            &mut [
+                ("switching lo on in the pod", messages::up("lo")),
+                ("preparing eth0 in the pod", messages::prepare(POD_LINK, &[], self.ipv6.is_known())),
+                ("switching eth0 on in the pod", messages::up(POD_LINK)),
+                ("finding eth0 in the pod", messages::get_link(POD_LINK)),
+            ],
+        )?;
+        let eth0 = index_of(inside, link)?;
+        // Asking for a link makes the kernel take note of its carrier; without that the host's end, which
+        // was switched on before the other, would drop packets until a worker of the kernel has run.
+        let mut here = vec![("waiting for the carrier", messages::get_link(link))];
+        let mut there = Vec::new();
+        for (ip, gateway) in ips.ips.iter().zip(&self.gateways) {
+            let (to_pod, to_gateway) = (IpNetwork::from(*ip), IpNetwork::from(*gateway));
+            here.extend([
+                ("telling the pod's hardware address", messages::neighbour(index, *ip, ips.mac())),
+                ("routing to the pod", messages::route_to_link(to_pod, index, Some(*gateway))),
+            ]);
+            there.extend([
+                ("giving the pod its address", messages::address(eth0, *ip)),
+                ("telling the gateway's address", messages::neighbour(eth0, *gateway, names::HOST_MAC)),
+                ("routing to the gateway", messages::route_to_link(to_gateway, eth0, None)),
+                ("routing through the gateway", messages::default_route(*gateway, eth0)),
+            ]);
+        }
+        ask(host, link, &mut here)?;
+        ask(pod, link, &mut there)?;
+        Ok(())
+    }
+
     /// Forgets a pod whose namespace has been ended. Its link goes with the namespace; its address is free
     /// again when the kernel says that the link is gone. Unknown uids are fine.
     pub fn detach(&self, uid: &str) {
         let gone = {
             let mut state = self.shared.state.lock();
-            let Some(Pod::Attached { address, link }) = state.pods.remove(uid) else { return };
+            let Some(Pod::Attached { ips, link }) = state.pods.remove(uid) else { return };
             if state.gone.remove(&link) {
-                Some(address)
+                Some(ips)
             } else {
-                state.ending.insert(link, address);
+                state.ending.insert(link, ips);
                 None
             }
         };
-        if let Some(address) = gone {
-            self.shared.release(&[address]);
+        if let Some(ips) = gone {
+            self.shared.release(&[ips]);
         }
     }
 
@@ -386,12 +429,12 @@ impl Shared {
         result
     }
 
-    /// A link is gone. Tells its address if that is to be released now; otherwise it will be when the pod is
-    /// detached.
-    fn link_gone(&self, link: &str) -> Option<Ipv4Addr> {
+    /// A link is gone. Tells its addresses if they are to be released now; otherwise they will be when the
+    /// pod is detached.
+    fn link_gone(&self, link: &str) -> Option<PodIps> {
         let mut state = self.state.lock();
-        if let Some(address) = state.ending.get(link) {
-            return Some(*address);
+        if let Some(ips) = state.ending.get(link) {
+            return Some(ips.clone());
         }
         if state.pods.values().any(|pod| matches!(pod, Pod::Attached { link: known, .. } if known == link)) {
             state.gone.insert(link.to_owned());
@@ -400,19 +443,22 @@ impl Shared {
     }
 
     /// Makes addresses of links that are gone free, after the flows that remember them are forgotten.
-    fn release(&self, addresses: &[Ipv4Addr]) {
-        if addresses.is_empty() {
+    fn release(&self, pods: &[PodIps]) {
+        if pods.is_empty() {
             return;
         }
-        let wanted: HashSet<IpAddr> = addresses.iter().map(|ip| IpAddr::V4(*ip)).collect();
-        if let Err(error) = super::conntrack::forget_udp(|flow| wanted.contains(&flow.answers_from.ip())) {
+        let gone: HashSet<IpAddr> = pods.iter().flat_map(|pod| pod.ips.iter().copied()).collect();
+        let remembers = |flow: &conntrack::Flow| {
+            gone.contains(&flow.answers_from.ip()) || gone.contains(&flow.client.ip())
+        };
+        if let Err(error) = conntrack::forget_udp(remembers) {
             tracing::warn!(%error, "flows to pods that are gone may linger until they time out");
         }
         let mut state = self.state.lock();
-        for address in addresses {
-            state.addresses.release((*address).into());
+        for pod in pods {
+            state.addresses.release(&pod.ips);
         }
-        state.ending.retain(|_, address| !addresses.contains(address));
+        state.ending.retain(|_, ips| !pods.contains(ips));
         drop(state);
         self.ended.notify_all();
     }
@@ -433,7 +479,7 @@ impl Shared {
         match self.with_socket(list_links) {
             Ok(links) => {
                 let there: HashSet<String> = links.into_iter().map(|link| link.name).collect();
-                let gone: Vec<Ipv4Addr> = expected
+                let gone: Vec<PodIps> = expected
                     .iter()
                     .filter(|link| !there.contains(*link))
                     .filter_map(|link| self.link_gone(link))
@@ -521,117 +567,21 @@ fn drop_link(socket: &Socket<OwnedFd>, link: &str) {
     let _ = ask(socket, link, &mut [("removing", messages::delete_link(link))]);
 }
 
+/// The name of a pod's link.
+fn link_of(cluster: &str, uid: &str, ips: &PodIps) -> String {
+    names::pod_link(cluster, uid, ips.primary())
+}
+
 /// Reserves the addresses of pods of an earlier run.
-fn adopt(config: &LinksConfig, addresses: &mut Addresses) -> Result<HashMap<String, Pod>, NetError> {
+fn adopt(config: &LinksConfig, addresses: &mut Pools) -> Result<HashMap<String, Pod>, NetError> {
     let mut pods = HashMap::new();
     for (uid, ips) in &config.adopt {
-        let refused = || NetError::Adopt {
-            uid: uid.clone(),
-            address: ips.ips.first().map_or_else(|| "none".to_owned(), IpAddr::to_string),
-        };
-        let Some(IpAddr::V4(address)) = ips.ips.first() else { return Err(refused()) };
-        if !addresses.reserve((*address).into()) {
-            return Err(refused());
+        if !addresses.reserve(&ips.ips) {
+            let addresses: Vec<String> = ips.ips.iter().map(IpAddr::to_string).collect();
+            return Err(NetError::Adopt { uid: uid.clone(), addresses: addresses.join(", ") });
         }
-        let link = names::pod_link(&config.cluster_id, uid, (*address).into());
-        pods.insert(uid.clone(), Pod::Attached { address: *address, link });
+        let link = link_of(&config.cluster_id, uid, ips);
+        pods.insert(uid.clone(), Pod::Attached { ips: ips.clone(), link });
     }
     Ok(pods)
-}
-
-/// Makes the bridge, or takes over what pods of an earlier run hang on.
-fn build(
-    socket: &Socket<OwnedFd>,
-    config: &LinksConfig,
-    bridge: &str,
-    gateway: Ipv4Addr,
-) -> Result<Record, NetError> {
-    let links = list_links(socket)?;
-    let old = links.iter().find(|link| link.name == bridge).map(|link| {
-        Record::parse(&link.alias)
-            .unwrap_or_else(|| Record { cluster: config.cluster_id.clone(), ..Record::default() })
-    });
-    let keep = !config.adopt.is_empty() && old.is_some();
-    if let Some(old) = &old
-        && !keep
-        && let Some(error) = sweep::remove(socket, old).into_iter().next()
-    {
-        return Err(error);
-    }
-    let mut record = Record {
-        cluster: config.cluster_id.clone(),
-        pods: vec![IpNetwork::V4(config.pods)],
-        forwarding: old.filter(|_| keep).map(|old| old.forwarding).unwrap_or_default(),
-    };
-    let change = forwarding_to_switch_on(socket, &links, &mut record)?;
-
-    let group = names::group(&config.cluster_id);
-    let mac = names::pod_mac(gateway);
-    if !keep {
-        ask(socket, bridge, &mut [("making the bridge", messages::new_bridge(bridge, mac, group))])?;
-    }
-    let made = ask(
-        socket,
-        bridge,
-        &mut [
-            ("recording what is changed", messages::alias(bridge, &record.alias())),
-            ("preparing the bridge", messages::settings_no_ipv6(bridge, &[(Setting::Forwarding, 1)])),
-            ("switching the bridge on", messages::up(bridge)),
-            ("finding the bridge", messages::get_link(bridge)),
-        ],
-    )
-    .and_then(|answers| {
-        let index = index_of(answers, bridge)?;
-        let mut steps = vec![
-            ("giving the bridge the gateway's address", messages::address(index, gateway)),
-            ("routing the Service range", messages::route_to_link(config.services, index, Some(gateway))),
-            ("closing the pod range", messages::add_unreachable(config.pods)),
-        ];
-        for link in &change {
-            steps.push((
-                "allowing the uplink to forward",
-                messages::settings(link, &[(Setting::Forwarding, 1)]),
-            ));
-        }
-        ask(socket, bridge, &mut steps)
-    });
-    if let Err(error) = made {
-        if !keep {
-            sweep::remove(socket, &record);
-        }
-        return Err(error);
-    }
-    Ok(record)
-}
-
-/// The links of default routes on which forwarding is off. All that we, or another cluster that lives, have
-/// switched on are in the record afterwards, so that whoever goes last restores them.
-fn forwarding_to_switch_on(
-    socket: &Socket<OwnedFd>,
-    links: &[Link],
-    record: &mut Record,
-) -> Result<Vec<String>, NetError> {
-    for other in links.iter().filter_map(|link| Record::parse(&link.alias)) {
-        for name in other.forwarding {
-            if !record.forwarding.contains(&name) {
-                record.forwarding.push(name);
-            }
-        }
-    }
-    let answers = ask(socket, "routes", &mut [("listing", messages::list_routes())])?;
-    let uplinks: HashSet<u32> = answers
-        .iter()
-        .flat_map(|answer| &answer.messages)
-        .filter_map(|(kind, payload)| messages::read_route(*kind, payload))
-        .filter(|route| route.destination.prefix() == 0)
-        .filter_map(|route| route.link)
-        .collect();
-    let mut change = Vec::new();
-    for link in links.iter().filter(|link| uplinks.contains(&link.index) && !link.forwarding) {
-        change.push(link.name.clone());
-        if !record.forwarding.contains(&link.name) {
-            record.forwarding.push(link.name.clone());
-        }
-    }
-    Ok(change)
 }

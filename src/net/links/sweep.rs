@@ -6,12 +6,11 @@
 
 use std::os::fd::OwnedFd;
 
-use ipnetwork::IpNetwork;
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 
 use super::messages::{self, Setting};
-use super::{NetError, ask, list_links};
+use super::{NetError, ask, list_links, setup};
 use crate::net::names::{self, Record};
 use crate::net::socket::Socket;
 
@@ -47,9 +46,7 @@ pub(super) fn remove(socket: &Socket<OwnedFd>, record: &Record) -> Vec<NetError>
     };
     let mut steps = Vec::new();
     for range in &record.pods {
-        if let IpNetwork::V4(range) = range {
-            steps.push(("removing the unreachable route", messages::delete_unreachable(*range)));
-        }
+        steps.push(("removing the unreachable route", messages::delete_unreachable(*range)));
     }
     let others = links
         .iter()
@@ -62,6 +59,12 @@ pub(super) fn remove(socket: &Socket<OwnedFd>, record: &Record) -> Vec<NetError>
                 messages::settings(&link.name, &[(Setting::Forwarding, 0)]),
             ));
         }
+    }
+    let here = |name: &&String| links.iter().any(|link| link.name == **name);
+    if !others {
+        errors.extend(
+            record.forwarding6.iter().filter(here).filter_map(|name| setup::forward_ipv6(name, false).err()),
+        );
     }
     for (step, bytes) in steps {
         errors.extend(ask(socket, &record.cluster, &mut [(step, bytes)]).err());

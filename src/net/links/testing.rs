@@ -1,6 +1,6 @@
 //! What a host has before us, for tests: `lo`, and an uplink.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::SockProtocol;
@@ -39,8 +39,8 @@ pub(in crate::net) fn uplink(outside: &Namespace) {
         &there,
         "eth0",
         &mut [
-            ("address", messages::address(eth0, far)),
-            ("route", messages::route_to_link(here.into(), eth0, None)),
+            ("address", messages::address(eth0, far.into())),
+            ("route", messages::route_to_link(IpAddr::V4(here).into(), eth0, None)),
         ],
     )
     .unwrap();
@@ -48,9 +48,9 @@ pub(in crate::net) fn uplink(outside: &Namespace) {
         &socket,
         "up0",
         &mut [
-            ("address", messages::address(up0, here)),
-            ("route", messages::route_to_link(far.into(), up0, None)),
-            ("default route", messages::default_route(far, up0)),
+            ("address", messages::address(up0, here.into())),
+            ("route", messages::route_to_link(IpAddr::V4(far).into(), up0, None)),
+            ("default route", messages::default_route(far.into(), up0)),
         ],
     )
     .unwrap();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::plan::Model;
 use super::*;
-use crate::net::links::PodLinks;
+use crate::net::links::{LinksConfig, PodLinks};
 use crate::net::testbed::*;
 
 /// Reads `service ip protocol port [sticky] > endpoint…` lines.
@@ -195,8 +195,12 @@ struct Host {
 impl Host {
     fn new(name: &str) -> Host {
         let id = cluster_id(name);
-        let links = Arc::new(PodLinks::open(links_config(&id)).unwrap());
-        let table = ServiceTable::open(nft_config(&id, &links)).unwrap();
+        Host::with(&id, links_config(&id))
+    }
+
+    fn with(id: &str, config: LinksConfig) -> Host {
+        let links = Arc::new(PodLinks::open(config).unwrap());
+        let table = ServiceTable::open(nft_config(id, &links)).unwrap();
         let pods = ["a", "b", "c"].into_iter().map(|name| TestPod::new(&links, name)).collect();
         Host { pods, table, links }
     }
@@ -205,6 +209,9 @@ impl Host {
     fn apply(&mut self, text: &str) {
         let mut text = text.to_owned();
         for pod in &self.pods {
+            if let Some(ip) = pod.ip6 {
+                text = text.replace(&format!("@{}6", pod.name), &SocketAddr::new(ip, 8080).to_string());
+            }
             text = text.replace(&format!("@{}", pod.name), &pod.endpoint().to_string());
         }
         assert_eq!(self.table.apply(rules(&text)).unwrap(), [""; 0]);
@@ -217,16 +224,25 @@ impl Host {
             let (question, expected) = line.split_once(" = ").unwrap();
             let words: Vec<&str> = question.split_whitespace().collect();
             let pod = |name: &str| self.pods.iter().find(|pod| pod.name == name);
-            let to: SocketAddr =
-                pod(words[2]).map_or_else(|| words[2].parse().unwrap(), |pod| pod.endpoint());
+            let to: SocketAddr = match (pod(words[2]), words[2].strip_suffix('6').and_then(pod)) {
+                (Some(pod), _) => pod.endpoint(),
+                (None, Some(pod)) => SocketAddr::new(pod.ip6.unwrap(), 8080),
+                (None, None) => words[2].parse().unwrap(),
+            };
             let ask = if words[1] == "tcp" { tcp } else { udp };
             let mut answer = match pod(words[0]) {
                 Some(pod) => pod.namespace.run(move || ask(to)),
                 None => ask(to),
             };
-            answer = answer.replace(&self.links.gateway().to_string(), "host");
-            for pod in &self.pods {
-                answer = answer.replace(&format!(" {}", pod.ip), &format!(" {}", pod.name));
+            let hosts = self.links.gateways().iter().map(|ip| (*ip, "host"));
+            let pods = self.pods.iter().flat_map(|pod| {
+                [Some(pod.ip), pod.ip6].into_iter().flatten().map(|ip| (ip, pod.name.as_str()))
+            });
+            for (ip, name) in hosts.chain(pods) {
+                if let Some(who) = answer.strip_suffix(&format!(" {ip}")) {
+                    answer = format!("{who} {name}");
+                    break;
+                }
             }
             let (who, rest) = expected.split_once(' ').unwrap_or((expected, ""));
             let possible = |who: &str| format!("{who} {rest}").trim_end() == answer;
@@ -281,6 +297,38 @@ fn packets_go_where_they_should() {
         let to: SocketAddr = "10.96.0.3:80".parse().unwrap();
         let drawn: std::collections::BTreeSet<String> = (0..20).map(|_| tcp(to)).collect();
         assert_eq!(drawn.len(), 1, "{drawn:?}");
+    });
+}
+
+#[test]
+fn packets_go_where_they_should_over_ipv6() {
+    on_hosts("packets_go_where_they_should_over_ipv6", || {
+        let id = cluster_id("dual");
+        let mut host = Host::with(&id, dual_config(&id));
+        host.apply(
+            "all 10.96.0.1,fd00:96::1 tcp 80 > @a @b @c @a6 @b6 @c6
+             one 10.96.0.2,fd00:96::2 udp 80 > @a @a6
+             one fd00:96::2 tcp 80 > @a6
+             stick fd00:96::3 tcp 80 sticky > @a6 @b6
+             none fd00:96::4 tcp 80 >",
+        );
+        host.check(
+            "host tcp a = a host
+             host tcp a6 = a host
+             host udp a6 = a host
+             a tcp b6 = b a
+             b udp a6 = a b
+             host tcp 10.96.0.1:80 = a|b|c host
+             host tcp [fd00:96::1]:80 = a|b|c host
+             b udp [fd00:96::2]:80 = a b
+             a tcp [fd00:96::2]:80 = a host
+             a udp [fd00:96::2]:80 = a host
+             b tcp [fd00:96::3]:80 = a|b b
+             host tcp [fd00:96::4]:80 = refused
+             b tcp [fd00:96::4]:80 = refused
+             b udp [fd00:96::4]:80 = refused
+             a tcp [fd00:244::99]:80 = unreachable",
+        );
     });
 }
 
