@@ -24,6 +24,7 @@ pub(in crate::net) fn uplink(outside: &Namespace) {
         "up0",
         &mut [
             ("making", messages::new_pod_link("up0", 0, (mac(1), mac(2)), outside.netns.as_raw_fd())),
+            ("preparing", messages::prepare("up0", &[], true)),
             ("up", messages::up("up0")),
             ("finding", messages::get_link("up0")),
         ],

@@ -92,4 +92,46 @@ mod tests {
             ),
         );
     }
+
+    #[test]
+    fn a_chain_of_another_is_found() {
+        crate::net::testbed::on_host("a_chain_of_another_is_found", || {
+            assert_eq!(obstacles().unwrap(), [""; 0]);
+            let mut batch = super::super::Batch::new("x");
+            batch.table = "docker".to_owned();
+            batch.add_table();
+            let attributes = vec![
+                ChainAttribute::Table("docker".into()),
+                ChainAttribute::Name("FORWARD".into()),
+                ChainAttribute::Hook(vec![
+                    Hook::Number(HookNumber::Inet(InetHookNumber::Forward)),
+                    Hook::Priority(0),
+                ]),
+                ChainAttribute::Type("filter".into()),
+                ChainAttribute::Policy(DROP),
+            ];
+            let chain = NfTablesMessage::NewChain(ChainMessage { attributes });
+            batch.push("chain".into(), chain, netlink_packet_core::NLM_F_CREATE);
+            Kernel::open().unwrap().commit(batch).unwrap();
+            let found = obstacles().unwrap();
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with("chain FORWARD of table inet docker drops"), "{found:?}");
+        });
+    }
+
+    #[test]
+    fn a_refused_batch_names_what_was_refused() {
+        crate::net::testbed::on_host("a_refused_batch_names_what_was_refused", || {
+            let kernel = Kernel::open().unwrap();
+            let mut batch = super::super::Batch::new("refused");
+            batch.add_table();
+            batch.add_verdict("counts4", 1, "pick4_1");
+            let error = kernel.commit(batch).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "nftables: elements of counts4: No such file or directory (os error 2)"
+            );
+            assert_eq!(super::super::clusters(&kernel).unwrap(), [""; 0], "all of it or nothing");
+        });
+    }
 }

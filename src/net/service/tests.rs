@@ -323,10 +323,15 @@ fn packets_go_where_they_should_over_ipv6() {
              b udp [fd00:96::2]:80 = a b
              a tcp [fd00:96::2]:80 = a host
              a udp [fd00:96::2]:80 = a host
-             b tcp [fd00:96::3]:80 = a|b b
+             c tcp [fd00:96::3]:80 = a|b c
              host tcp [fd00:96::4]:80 = refused
              b tcp [fd00:96::4]:80 = refused
              b udp [fd00:96::4]:80 = refused
+             c udp [fd00:96::4]:80 = refused
+             host udp [fd00:96::4]:80 = refused
+             c udp [fd00:96::4]:80 = refused
+             b udp b6 = b b
+             c udp [fd00:244::1]:99 = refused
              a tcp [fd00:244::99]:80 = unreachable",
         );
     });
