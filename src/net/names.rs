@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 
 /// What the alias of every bridge of ours begins with.
 const ALIAS: &str = "coracle:";
+/// What the name of every pod link of ours begins with.
+const POD_LINK: &str = "cv";
 /// What the name of every nftables table of ours begins with.
 const TABLE: &str = "coracle_";
 
@@ -45,7 +47,12 @@ pub fn group(cluster: &str) -> u32 {
 pub fn pod_link(cluster: &str, uid: &str, address: IpAddr) -> String {
     let address = address.to_string();
     let hash = digest(&[cluster.as_bytes(), uid.as_bytes(), address.as_bytes()]);
-    format!("cv{}", hex(&hash[..6]))
+    format!("{POD_LINK}{}", hex(&hash[..6]))
+}
+
+/// Whether a link of our group looks like a pod's.
+pub fn is_pod_link(name: &str) -> bool {
+    name.starts_with(POD_LINK)
 }
 
 /// The name of the cluster's nftables table.

@@ -169,9 +169,14 @@ impl NetError {
 #[derive(Debug)]
 enum Pod {
     /// Its link is being made.
-    Attaching,
+    Attaching { link: String },
     /// It has these addresses and this link.
-    Attached { ips: PodIps, link: String },
+    Attached {
+        ips: PodIps,
+        link: String,
+        /// The link's number; not known of a pod that was taken over.
+        index: Option<u32>,
+    },
 }
 
 #[derive(Debug)]
@@ -180,8 +185,8 @@ struct State {
     pods: HashMap<String, Pod>,
     /// Addresses whose pod is gone and whose link is not yet, by link.
     ending: HashMap<String, PodIps>,
-    /// Links that went before their pod was detached.
-    gone: HashSet<String>,
+    /// Links that went before their pod was detached, with their numbers where those are known.
+    gone: HashMap<String, Option<u32>>,
 }
 
 /// What the calls and the listener share.
@@ -216,7 +221,7 @@ impl PodLinks {
         let pods = adopt(&config, &mut addresses)?;
         let (record, ipv6) = setup::build(&socket, &config, &bridge, &gateways)?;
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { addresses, pods, ending: HashMap::new(), gone: HashSet::new() }),
+            state: Mutex::new(State { addresses, pods, ending: HashMap::new(), gone: HashMap::new() }),
             ended: Condvar::new(),
             sockets: Mutex::new(vec![socket]),
         });
@@ -262,27 +267,34 @@ impl PodLinks {
         netns: BorrowedFd<'_>,
         netlink_in_pod: BorrowedFd<'_>,
     ) -> Result<PodIps, NetError> {
-        let ips = {
+        let (ips, link) = {
             let mut state = self.shared.state.lock();
             match state.pods.get(uid) {
                 Some(Pod::Attached { ips, .. }) => return Ok(ips.clone()),
-                Some(Pod::Attaching) => return Err(NetError::Busy { uid: uid.to_owned() }),
+                Some(Pod::Attaching { .. }) => return Err(NetError::Busy { uid: uid.to_owned() }),
                 None => {}
             }
             let full = |full| NetError::Full { uid: uid.to_owned(), full };
             let ips = PodIps { ips: state.addresses.take().map_err(full)? };
-            state.pods.insert(uid.to_owned(), Pod::Attaching);
-            ips
+            let link = link_of(&self.record.cluster, uid, &ips);
+            state.pods.insert(uid.to_owned(), Pod::Attaching { link: link.clone() });
+            (ips, link)
         };
-        let link = link_of(&self.record.cluster, uid, &ips);
         let made = self.shared.with_socket(|socket| self.wire(socket, &link, &ips, netns, netlink_in_pod));
         let mut state = self.shared.state.lock();
         match made {
-            Ok(()) => {
-                state.pods.insert(uid.to_owned(), Pod::Attached { ips: ips.clone(), link });
+            Ok(index) => {
+                // News of an earlier link of this name do not count; of this one they do, as a pod can end
+                // while it is being attached.
+                if state.gone.get(&link).is_some_and(|gone| *gone != Some(index)) {
+                    state.gone.remove(&link);
+                }
+                let pod = Pod::Attached { ips: ips.clone(), link, index: Some(index) };
+                state.pods.insert(uid.to_owned(), pod);
                 Ok(ips)
             }
             Err(error) => {
+                state.gone.remove(&link);
                 state.pods.remove(uid);
                 state.addresses.release(&ips.ips);
                 Err(error.for_pod(uid))
@@ -291,7 +303,7 @@ impl PodLinks {
     }
 
     /// Makes and configures both ends of a link. Four system calls to send, whatever the number of messages;
-    /// on failure the link is taken away again.
+    /// on failure the link is taken away again. Returns the number of the host's end.
     fn wire(
         &self,
         host: &Socket<OwnedFd>,
@@ -299,7 +311,7 @@ impl PodLinks {
         ips: &PodIps,
         netns: BorrowedFd<'_>,
         netlink_in_pod: BorrowedFd<'_>,
-    ) -> Result<(), NetError> {
+    ) -> Result<u32, NetError> {
         let macs = (names::HOST_MAC, ips.mac());
         let settings = [(Setting::Forwarding, 1), (Setting::RpFilter, 1)];
         let known = self.ipv6.is_known();
@@ -316,7 +328,10 @@ impl PodLinks {
         );
         match made {
             Ok(made) => index_of(made, link)
-                .and_then(|index| self.connect(host, &Socket::lent(netlink_in_pod), link, index, ips))
+                .and_then(|index| {
+                    let pod = Socket::lent(netlink_in_pod);
+                    self.connect(host, &pod, link, index, ips).map(|()| index)
+                })
                 .inspect_err(|_| drop_link(host, link)),
             // The link may have been made and a later step refused; but if the name belonged to another
             // link, that one stays.
@@ -379,8 +394,8 @@ impl PodLinks {
     pub fn detach(&self, uid: &str) {
         let gone = {
             let mut state = self.shared.state.lock();
-            let Some(Pod::Attached { ips, link }) = state.pods.remove(uid) else { return };
-            if state.gone.remove(&link) {
+            let Some(Pod::Attached { ips, link, .. }) = state.pods.remove(uid) else { return };
+            if state.gone.remove(&link).is_some() {
                 Some(ips)
             } else {
                 state.ending.insert(link, ips);
@@ -431,13 +446,19 @@ impl Shared {
 
     /// A link is gone. Tells its addresses if they are to be released now; otherwise they will be when the
     /// pod is detached.
-    fn link_gone(&self, link: &str) -> Option<PodIps> {
+    fn link_gone(&self, link: &str, index: Option<u32>) -> Option<PodIps> {
         let mut state = self.state.lock();
         if let Some(ips) = state.ending.get(link) {
             return Some(ips.clone());
         }
-        if state.pods.values().any(|pod| matches!(pod, Pod::Attached { link: known, .. } if known == link)) {
-            state.gone.insert(link.to_owned());
+        let is_its = |pod: &Pod| match pod {
+            Pod::Attaching { link: its } => its == link,
+            Pod::Attached { link: its, index: own, .. } => {
+                its == link && (own.is_none() || index.is_none() || *own == index)
+            }
+        };
+        if state.pods.values().any(is_its) {
+            state.gone.insert(link.to_owned(), index);
         }
         None
     }
@@ -469,7 +490,7 @@ impl Shared {
             let state = self.state.lock();
             let attached = state.pods.values().filter_map(|pod| match pod {
                 Pod::Attached { link, .. } => Some(link.clone()),
-                Pod::Attaching => None,
+                Pod::Attaching { .. } => None,
             });
             attached.chain(state.ending.keys().cloned()).collect()
         };
@@ -482,7 +503,7 @@ impl Shared {
                 let gone: Vec<PodIps> = expected
                     .iter()
                     .filter(|link| !there.contains(*link))
-                    .filter_map(|link| self.link_gone(link))
+                    .filter_map(|link| self.link_gone(link, None))
                     .collect();
                 self.release(&gone);
             }
@@ -581,7 +602,7 @@ fn adopt(config: &LinksConfig, addresses: &mut Pools) -> Result<HashMap<String, 
             return Err(NetError::Adopt { uid: uid.clone(), addresses: addresses.join(", ") });
         }
         let link = link_of(&config.cluster_id, uid, ips);
-        pods.insert(uid.clone(), Pod::Attached { ips: ips.clone(), link });
+        pods.insert(uid.clone(), Pod::Attached { ips: ips.clone(), link, index: None });
     }
     Ok(pods)
 }

@@ -74,26 +74,18 @@ pub(super) fn remove(socket: &Socket<OwnedFd>, record: &Record) -> Vec<NetError>
     errors
 }
 
-/// Removes the cluster's links by one request for their group; if a stranger has put a link into our group,
-/// ours go one by one.
+/// Removes the cluster's links by one request for their group. If a stranger, or another cluster of the same
+/// hash, has a link in it, only the bridge is removed: the pods' links go with their namespaces.
 fn remove_links(socket: &Socket<OwnedFd>, record: &Record, links: &[messages::Link]) -> Vec<NetError> {
     let group = names::group(&record.cluster);
     let bridge = names::bridge(&record.cluster);
-    let ours = |link: &&messages::Link| link.name == bridge || link.name.starts_with("cv");
-    let members: Vec<_> = links.iter().filter(|link| link.group == group).collect();
-    if members.iter().all(ours) {
-        return ask(socket, &record.cluster, &mut [("removing its links", messages::delete_group(group))])
-            .err()
-            .into_iter()
-            .collect();
-    }
-    members
-        .into_iter()
-        .filter(ours)
-        .filter_map(|link| {
-            ask(socket, &link.name, &mut [("removing", messages::delete_link(&link.name))]).err()
-        })
-        .collect()
+    let is_ours = |link: &messages::Link| link.name == bridge || names::is_pod_link(&link.name);
+    let request = if links.iter().filter(|link| link.group == group).all(is_ours) {
+        messages::delete_group(group)
+    } else {
+        messages::delete_link(&bridge)
+    };
+    ask(socket, &record.cluster, &mut [("removing its links", request)]).err().into_iter().collect()
 }
 
 fn is_absent(error: &NetError) -> bool {

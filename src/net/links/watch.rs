@@ -86,7 +86,7 @@ fn hear(socket: &Socket<OwnedFd>, shared: &Shared) -> bool {
     loop {
         let heard = socket.receive(MsgFlags::MSG_DONTWAIT, |header, payload| {
             if let Some((false, link)) = messages::read_link(header.kind, payload) {
-                gone.extend(shared.link_gone(&link.name));
+                gone.extend(shared.link_gone(&link.name, Some(link.index)));
             }
         });
         match heard {
