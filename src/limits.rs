@@ -200,3 +200,21 @@ pub const NETWORK_THREADS: usize = 2;
 
 /// How many calls to servers elsewhere run at a time.
 pub const REMOTE_THREADS: usize = 16;
+/// How large the buffers of a busy netlink socket are asked to be: a load of 10,000 Services is one message
+/// batch of some 4 MB, and a burst of links that end must not overrun the listener.
+pub const NETLINK_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+
+/// The largest datagram that is received over netlink: a refusal carries the refused message, and one with
+/// set elements has up to [`SET_ELEMENTS_PER_MESSAGE`] of them.
+pub const NETLINK_DATAGRAM_BYTES: usize = 64 * 1024;
+
+/// The same for links and routes, whose messages are short: what is read is zeroed first, on the way of
+/// every pod.
+pub const NETLINK_ROUTE_DATAGRAM_BYTES: usize = 16 * 1024;
+
+/// How many set elements go into one netlink message: the attribute that holds them has a 16-bit length,
+/// and an IPv6 element with its data takes 76 bytes.
+pub const SET_ELEMENTS_PER_MESSAGE: usize = 500;
+
+/// The most endpoints of one Service port that are programmed; upstream cuts Endpoints at the same number.
+pub const ENDPOINTS_PER_SERVICE: usize = 1000;
