@@ -218,3 +218,6 @@ pub const SET_ELEMENTS_PER_MESSAGE: usize = 500;
 
 /// The most endpoints of one Service port that are programmed; upstream cuts Endpoints at the same number.
 pub const ENDPOINTS_PER_SERVICE: usize = 1000;
+
+/// How long the Service proxy waits before it writes again what the kernel refused.
+pub const PROXY_RETRY: Duration = Duration::from_millis(200);

@@ -14,6 +14,7 @@ mod conntrack;
 pub mod links;
 mod names;
 pub mod nft;
+mod proxy;
 pub mod service;
 mod socket;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use addresses::RangeFull;
 pub use links::{Ipv6Ranges, LinksConfig, NetError, PodIps, PodLinks};
 pub use nft::ruleset::NftConfig;
 pub use nft::{NftError, obstacles};
+pub use proxy::{Covered, ServiceProxy};
 pub use service::{Protocol, ServiceRule, ServiceTable};
 
 /// What [`sweep`] has done.
