@@ -10,9 +10,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    ManagedFieldsEntry, ObjectMeta, OwnerReference, Time,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference, Time};
 use serde_json::{Value, json};
 
 use super::error::{FieldErrors, FieldPath};
@@ -226,11 +224,7 @@ pub(crate) fn validate_annotations(
 }
 
 /// A number that may not be negative.
-pub(crate) fn validate_not_negative(
-    value: impl Into<i64>,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) {
+pub(crate) fn validate_not_negative(value: impl Into<i64>, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let value = value.into();
     if value < 0 {
         errors.invalid(path, value, NEGATIVE);
@@ -282,8 +276,7 @@ fn validate_finalizers(finalizers: &[String], path: &FieldPath<'_>, errors: &mut
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
     if has(FINALIZER_ORPHAN) && has(FINALIZER_FOREGROUND) {
-        let detail =
-            format!("finalizer {FINALIZER_ORPHAN} and {FINALIZER_FOREGROUND} cannot be both set");
+        let detail = format!("finalizer {FINALIZER_ORPHAN} and {FINALIZER_FOREGROUND} cannot be both set");
         errors.invalid(path, json!(finalizers), detail);
     }
 }
@@ -292,11 +285,7 @@ fn validate_finalizers(finalizers: &[String], path: &FieldPath<'_>, errors: &mut
 pub(crate) fn validate_standard_finalizer(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let standard = [FINALIZER_KUBERNETES, FINALIZER_ORPHAN, FINALIZER_FOREGROUND];
     if !name.contains('/') && !standard.contains(&name) {
-        errors.invalid(
-            path,
-            name,
-            "name is neither a standard finalizer name nor is it fully qualified",
-        );
+        errors.invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified");
     }
 }
 
@@ -323,11 +312,7 @@ fn validate_no_new_finalizers(
     );
 }
 
-fn validate_managed_fields(
-    entries: &[ManagedFieldsEntry],
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) {
+fn validate_managed_fields(entries: &[ManagedFieldsEntry], path: &FieldPath<'_>, errors: &mut FieldErrors) {
     for (at, entry) in entries.iter().enumerate() {
         let path = path.index(at);
         let operation = entry.operation.as_deref().unwrap_or_default();

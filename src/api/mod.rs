@@ -9,6 +9,7 @@ pub mod names;
 pub mod object;
 pub mod quantity;
 pub mod registry;
+pub mod selector;
 
 pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};
 pub use object::{Column, Kind, Object, ObjectKey, Scope, TermName, Terms};

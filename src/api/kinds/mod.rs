@@ -1,9 +1,37 @@
 //! The built-in kinds, one file each: defaults, validation, what an update may change, when the generation
 //! moves, index terms, printer columns. Adding a kind is adding one file and one line here.
 
+mod age;
+mod canonical;
+mod config_map;
+mod endpoint_slice;
+mod event;
+mod fields;
+mod lease;
+mod namespace;
+mod node;
+mod pod_spec;
+mod resources;
+mod secret;
+mod service;
+mod service_account;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Secret, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
 use super::registry::Registry;
 
 /// A registry with every built-in kind.
 pub fn builtin() -> Registry {
     Registry::empty()
+        .with::<Namespace>()
+        .with::<Node>()
+        .with::<Service>()
+        .with::<EndpointSlice>()
+        .with::<ConfigMap>()
+        .with::<Secret>()
+        .with::<ServiceAccount>()
+        .with::<Event>()
+        .with::<Lease>()
 }
