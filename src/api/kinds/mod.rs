@@ -4,20 +4,24 @@
 mod age;
 mod canonical;
 mod config_map;
+mod deployment;
 mod endpoint_slice;
 mod event;
 mod fields;
 mod lease;
 mod namespace;
 mod node;
+mod pod;
 mod pod_spec;
+mod replica_set;
 mod resources;
 mod secret;
 mod service;
 mod service_account;
 
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::registry::Registry;
@@ -27,6 +31,7 @@ pub fn builtin() -> Registry {
     Registry::empty()
         .with::<Namespace>()
         .with::<Node>()
+        .with::<Pod>()
         .with::<Service>()
         .with::<EndpointSlice>()
         .with::<ConfigMap>()
@@ -34,4 +39,6 @@ pub fn builtin() -> Registry {
         .with::<ServiceAccount>()
         .with::<Event>()
         .with::<Lease>()
+        .with::<ReplicaSet>()
+        .with::<Deployment>()
 }
