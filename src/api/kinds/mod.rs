@@ -26,6 +26,9 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::registry::Registry;
 
+#[cfg(test)]
+mod tests;
+
 /// A registry with every built-in kind.
 pub fn builtin() -> Registry {
     Registry::empty()
