@@ -9,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::json;
 
 use super::age::since;
-use super::canonical::{Canonical, canonical};
+use super::canonical::{Canonical, canonical, fill};
 use super::fields::text;
+use super::part::Part;
 use super::pod_spec::{default_template, validate_template};
 use super::replica_set::{MORE_THAN_ALL, containers_text};
 use crate::api::error::{FieldErrors, FieldPath};
@@ -38,7 +39,7 @@ impl Kind for Deployment {
     }
 
     fn set_defaults(&mut self) {
-        let spec = self.spec.get_or_insert_default();
+        let spec: &mut DeploymentSpec = self.spec.part_mut();
         spec.replicas.get_or_insert(1);
         let strategy = spec.strategy.get_or_insert_default();
         if text(&strategy.type_).is_empty() {
@@ -73,7 +74,8 @@ impl Kind for Deployment {
     }
 
     fn validate(&self, errors: &mut FieldErrors) {
-        let Some(spec) = &self.spec else { return };
+        let spec: Option<&DeploymentSpec> = self.spec.part();
+        let Some(spec) = spec else { return };
         let path = FieldPath::new("spec");
         validate_not_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), errors);
         validate_template(&spec.selector, &spec.template, &path, errors);
@@ -93,7 +95,8 @@ impl Kind for Deployment {
     }
 
     fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
-        let (Some(new), Some(old)) = (&self.spec, &old.spec) else { return };
+        let (new, old): (Option<&DeploymentSpec>, _) = (self.spec.part(), old.spec.part());
+        let (Some(new), Some(old)): (_, Option<&DeploymentSpec>) = (new, old) else { return };
         if new.selector != old.selector {
             errors.invalid(&FieldPath::new("spec").child("selector"), json!(new.selector), IMMUTABLE);
         }
@@ -118,7 +121,7 @@ impl Kind for Deployment {
 
     fn row(&self, now: Timestamp) -> Vec<String> {
         let (none, empty) = (DeploymentSpec::default(), DeploymentStatus::default());
-        let spec = self.spec.as_ref().unwrap_or(&none);
+        let spec: &DeploymentSpec = self.spec.part().unwrap_or(&none);
         let status = self.status.as_ref().unwrap_or(&empty);
         let (names, images) = containers_text(Some(&spec.template));
         vec![
@@ -221,10 +224,15 @@ fn number_of(amount: &IntOrString) -> i64 {
     }
 }
 
-canonical! {
-    Deployment {
-        fill: spec, status;
+impl Canonical for Deployment {
+    fn make_canonical(&mut self) {
+        let spec: &mut DeploymentSpec = self.spec.part_mut();
+        spec.make_canonical();
+        fill(&mut self.status);
     }
+}
+
+canonical! {
     DeploymentCondition {
         drop: message, reason;
         keep: last_transition_time, last_update_time;

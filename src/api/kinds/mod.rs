@@ -11,6 +11,7 @@ mod fields;
 mod lease;
 mod namespace;
 mod node;
+pub mod part;
 mod pod;
 mod pod_spec;
 mod replica_set;

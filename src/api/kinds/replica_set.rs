@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use serde_json::json;
 
 use super::age::since;
-use super::canonical::{Canonical, canonical};
+use super::canonical::{Canonical, canonical, fill};
+use super::part::Part;
 use super::pod_spec::{default_template, validate_template};
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::meta::{IMMUTABLE, validate_not_negative};
@@ -37,7 +38,7 @@ impl Kind for ReplicaSet {
     }
 
     fn set_defaults(&mut self) {
-        let spec = self.spec.get_or_insert_default();
+        let spec: &mut ReplicaSetSpec = self.spec.part_mut();
         spec.replicas.get_or_insert(1);
         default_template(spec.template.get_or_insert_default());
     }
@@ -59,7 +60,8 @@ impl Kind for ReplicaSet {
     }
 
     fn validate(&self, errors: &mut FieldErrors) {
-        let Some(spec) = &self.spec else { return };
+        let spec: Option<&ReplicaSetSpec> = self.spec.part();
+        let Some(spec) = spec else { return };
         let path = FieldPath::new("spec");
         validate_not_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), errors);
         validate_not_negative(spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds"), errors);
@@ -68,7 +70,8 @@ impl Kind for ReplicaSet {
     }
 
     fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
-        let (Some(new), Some(old)) = (&self.spec, &old.spec) else { return };
+        let (new, old): (Option<&ReplicaSetSpec>, _) = (self.spec.part(), old.spec.part());
+        let (Some(new), Some(old)): (_, Option<&ReplicaSetSpec>) = (new, old) else { return };
         if new.selector != old.selector {
             errors.invalid(&FieldPath::new("spec").child("selector"), json!(new.selector), IMMUTABLE);
         }
@@ -111,7 +114,7 @@ impl Kind for ReplicaSet {
     }
 
     fn row(&self, now: Timestamp) -> Vec<String> {
-        let spec = self.spec.as_ref();
+        let spec: Option<&ReplicaSetSpec> = self.spec.part();
         let status = self.status.as_ref();
         let template = spec.and_then(|spec| spec.template.as_ref());
         let (names, images) = containers_text(template);
@@ -140,10 +143,15 @@ pub(super) fn containers_text(template: Option<&PodTemplateSpec>) -> (String, St
     (join(|container| &container.name), join(|container| container.image.as_deref().unwrap_or_default()))
 }
 
-canonical! {
-    ReplicaSet {
-        fill: spec, status;
+impl Canonical for ReplicaSet {
+    fn make_canonical(&mut self) {
+        let spec: &mut ReplicaSetSpec = self.spec.part_mut();
+        spec.make_canonical();
+        fill(&mut self.status);
     }
+}
+
+canonical! {
     ReplicaSetCondition {
         drop: message, reason;
         keep: last_transition_time;

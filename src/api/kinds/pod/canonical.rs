@@ -37,7 +37,6 @@ canonical! {
     }
     NodeAllocatableResourceClaimStatus {
         drop: containers;
-        deep: resources;
     }
     Pod {
         fill: spec, status;

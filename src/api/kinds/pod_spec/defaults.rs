@@ -128,12 +128,9 @@ fn default_container(container: &mut Container) {
         round_amounts(&mut resources.limits);
         round_amounts(&mut resources.requests);
     }
-    for probe in [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe]
-    {
-        if let Some(probe) = probe {
-            default_probe(probe);
-        }
-    }
+    let probes =
+        [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
+    probes.into_iter().flatten().for_each(default_probe);
     if let Some(lifecycle) = &mut container.lifecycle {
         // Stop signals are off in a default server, which drops them.
         lifecycle.stop_signal = None;
