@@ -9,5 +9,7 @@ pub mod env;
 #[cfg(target_os = "linux")]
 pub mod images;
 pub mod network;
+#[cfg(target_os = "linux")]
+pub mod private;
 pub mod runtime;
 pub mod volumes;
