@@ -191,6 +191,28 @@ fn a_hundred_pods_come_and_go() {
 }
 
 #[test]
+fn pods_are_attached_side_by_side() {
+    on_host("pods_are_attached_side_by_side", || {
+        let links = PodLinks::open(links_config(&cluster_id("many"))).unwrap();
+        let pods: Vec<Vec<TestPod>> = std::thread::scope(|scope| {
+            let attach = |worker: u32| {
+                let links = &links;
+                scope.spawn(move || {
+                    (0..8).map(|n| TestPod::new(links, &format!("{worker}-{n}"))).collect::<Vec<_>>()
+                })
+            };
+            let workers: Vec<_> = (0..4).map(attach).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        });
+        let ips: std::collections::BTreeSet<_> = pods.iter().flatten().map(|pod| pod.ip).collect();
+        assert_eq!(ips.len(), 32);
+        for pod in pods.iter().flatten() {
+            assert_eq!(tcp(pod.endpoint()), format!("{} 10.244.0.1", pod.name));
+        }
+    });
+}
+
+#[test]
 fn the_first_packet_arrives() {
     on_hosts("the_first_packet_arrives", || {
         use crate::world::{Clock, SystemClock};

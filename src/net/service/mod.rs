@@ -1,6 +1,6 @@
 //! The Service proxy of one host: Services in, elements of the nftables table out.
 //!
-//! [`plan`] decides what changes and is pure; this file carries it out. It holds the model of what the
+//! `plan` decides what changes and is pure; this file carries it out. It holds the model of what the
 //! table has, so that one change costs one small batch and not a look at the whole.
 //!
 //! Invariant: after a successful call the kernel's elements are those of the model; after a failed one the

@@ -358,6 +358,31 @@ fn a_change_of_endpoints_leaves_no_old_answers() {
 }
 
 #[test]
+fn a_connection_outlives_its_endpoint() {
+    on_hosts("a_connection_outlives_its_endpoint", || {
+        use std::io::{Read, Write};
+        use std::net::{TcpListener, TcpStream};
+        let mut host = Host::new("drain");
+        let listener = host.pods[0].namespace.run(|| TcpListener::bind("0.0.0.0:9090").unwrap());
+        host.apply(&format!("web 10.96.0.1 tcp 80 > {}:9090", host.pods[0].ip));
+        let mut from_host = TcpStream::connect("10.96.0.1:80").unwrap();
+        let mut accepted = vec![listener.accept().unwrap().0];
+        let mut from_pod = host.pods[1].namespace.run(|| TcpStream::connect("10.96.0.1:80").unwrap());
+        accepted.push(listener.accept().unwrap().0);
+        host.apply("web 10.96.0.1 tcp 80 >");
+        for (client, server) in [&mut from_host, &mut from_pod].into_iter().zip(&mut accepted) {
+            let mut heard = [0; 4];
+            client.write_all(b"ping").unwrap();
+            server.read_exact(&mut heard).unwrap();
+            server.write_all(b"pong").unwrap();
+            client.read_exact(&mut heard).unwrap();
+            assert_eq!(&heard, b"pong");
+        }
+        host.check("host tcp 10.96.0.1:80 = refused\nb tcp 10.96.0.1:80 = refused");
+    });
+}
+
+#[test]
 fn a_burst_of_changes_fails_no_connection() {
     on_host("a_burst_of_changes_fails_no_connection", || {
         let mut host = Host::new("burst");
