@@ -150,3 +150,11 @@ pub const NETWORK_THREADS: usize = 2;
 
 /// How many calls to servers elsewhere run at a time.
 pub const REMOTE_THREADS: usize = 16;
+
+/// How many pods a ReplicaSet makes or ends in one pass: upstream's bound, so that one large set cannot keep
+/// all others waiting.
+pub const BURST_REPLICAS: usize = 500;
+
+/// How long the annotation with a ReplicaSet's earlier revisions may be, in bytes: upstream's bound, some 100
+/// revisions.
+pub const REVISION_HISTORY_BYTES: usize = 2000;
