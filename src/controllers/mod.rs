@@ -7,4 +7,5 @@ mod claim;
 pub mod deployment;
 pub mod pods;
 pub mod replica_set;
+
 pub mod rollout;

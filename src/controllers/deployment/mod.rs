@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! plan ─► sets (claim, which is the new one) ─► revision (numbers, annotations, the new set)
-//!      ─► scale │ rolling │ recreate ─► status (counts, conditions) ─► Decision
+//!      ─► scaling │ rolling │ recreate ─► status (counts, conditions) ─► Decision
 //! ```
 //!
 //! Owns its ReplicaSets by controller reference and selector; pods are theirs. This file wakes keys and carries
@@ -17,6 +17,7 @@ mod fences;
 mod plan;
 mod revision;
 mod rolling;
+mod scaling;
 mod sets;
 mod status;
 #[cfg(test)]

@@ -80,10 +80,9 @@ pub(super) fn template_hash(template: &PodTemplateSpec, collisions: Option<i32>)
     if let Some(collisions) = collisions {
         bytes.extend_from_slice(&i64::from(collisions).to_le_bytes());
     }
-    // FNV-1, 32 bits, as upstream's; its digits are then spelled without vowels.
-    let hash = bytes
-        .iter()
-        .fold(0x811C_9DC5_u32, |hash, byte| hash.wrapping_mul(0x0100_0193) ^ u32::from(*byte));
+    // FNV-1a, 32 bits, as upstream's; its digits are then spelled without vowels.
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let hash = bytes.iter().fold(0x811C_9DC5, step);
     hash.to_string().bytes().map(|digit| ALPHABET[usize::from(digit) % ALPHABET.len()] as char).collect()
 }
 
