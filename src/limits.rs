@@ -221,3 +221,11 @@ pub const ENDPOINTS_PER_SERVICE: usize = 1000;
 
 /// How long the Service proxy waits before it writes again what the kernel refused.
 pub const PROXY_RETRY: Duration = Duration::from_millis(200);
+
+/// How many pods a ReplicaSet makes or ends in one pass: upstream's bound, so that one large set cannot keep
+/// all others waiting.
+pub const BURST_REPLICAS: usize = 500;
+
+/// How long the annotation with a ReplicaSet's earlier revisions may be, in bytes: upstream's bound, some 100
+/// revisions.
+pub const REVISION_HISTORY_BYTES: usize = 2000;

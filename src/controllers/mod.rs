@@ -1,1 +1,11 @@
-//! To be written.
+//! The controllers, one file or folder each: what brings the objects in the store closer to what is asked.
+//!
+//! Each is a reconciler: a pure plan from one view, applied through the door. No controller calls another;
+//! they meet in the store.
+
+mod claim;
+pub mod deployment;
+pub mod pods;
+pub mod replica_set;
+
+pub mod rollout;
