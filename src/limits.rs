@@ -229,3 +229,9 @@ pub const BURST_REPLICAS: usize = 500;
 /// How long the annotation with a ReplicaSet's earlier revisions may be, in bytes: upstream's bound, some 100
 /// revisions.
 pub const REVISION_HISTORY_BYTES: usize = 2000;
+
+/// How long a cluster's start waits for its nodes to be ready.
+pub const NODE_READY: Duration = Duration::from_secs(30);
+
+/// How many clusters with real nodes one machine takes before their address ranges must be given by hand.
+pub const CLUSTERS_A_HOST: u8 = 16;
