@@ -177,32 +177,3 @@ proptest! {
         holds_for(kind, &value, defaults)?;
     }
 }
-
-/// Printed for whoever looks (`--nocapture`): no bound is held, machines differ.
-#[test]
-#[ignore = "a measurement"]
-#[allow(clippy::disallowed_methods, reason = "measures")]
-fn cost_of_creating_a_pod() {
-    const TIMES: u32 = 20_000;
-    let value = value_of(
-        "metadata: {name: web-5d8f7-abcde, namespace: shop, labels: {app: web, pod-template-hash: 5d8f7}}\n\
-         spec: {containers: [{name: a, image: 'nginx:1.25', ports: [{containerPort: 80}], env: [{name: A, value: b}], \
-         resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {cpu: 200m, memory: 128Mi}}, \
-         volumeMounts: [{name: v, mountPath: /v}], readinessProbe: {httpGet: {port: 80}}}], \
-         volumes: [{name: v, configMap: {name: c}}]}",
-    );
-    let pods: Vec<Pod> = (0..TIMES).map(|_| serde_json::from_value(value.clone()).unwrap()).collect();
-    let begin = std::time::Instant::now();
-    for mut pod in pods {
-        pod.prepare_create();
-        pod.set_defaults();
-        canonicalise_meta(&mut pod.metadata);
-        pod.canonicalise();
-        let mut errors = crate::api::FieldErrors::default();
-        let rule = Pod::validate_name;
-        crate::api::meta::validate_meta(&pod.metadata, Pod::SCOPE, &rule, &mut errors);
-        pod.validate(&mut errors);
-        assert!(errors.is_empty());
-    }
-    println!("defaults and validation of a pod: {:?}", begin.elapsed() / TIMES);
-}
