@@ -51,11 +51,11 @@ pub const MANIFEST_DOCUMENTS: usize = 10_000;
 /// levels, and serde_json stops at 128.
 pub const MANIFEST_DEPTH: usize = 100;
 
-/// How many values one document may have once its aliases are expanded: some 30 times what the largest object
-/// can hold would still be refused by its size, so this only stops documents that grow by aliasing.
+/// How many values one manifest may have, aliases written out: what 32 MB of usual YAML hold, and some 500 MB
+/// of memory at the worst.
 pub const MANIFEST_VALUES: usize = 1_000_000;
 
-/// How many bytes of text the aliases of one document may add: the most that an object may have at all.
+/// How many bytes of text the aliases of one manifest may add: the most that one object may have at all.
 pub const MANIFEST_ALIAS_BYTES: usize = OBJECT_BYTES;
 
 /// The most operations in one JSON patch: upstream's limit.
@@ -63,6 +63,13 @@ pub const PATCH_OPERATIONS: usize = 10_000;
 
 /// How many bytes the copies of one JSON patch may add: upstream's limit, that of a request.
 pub const PATCH_COPY_BYTES: usize = REQUEST_BYTES;
+
+/// How deep a JSON patch may make an object: what serde_json reads back, so that nothing deeper is ever stored.
+pub const PATCH_DEPTH: usize = 127;
+
+/// How many values one JSON patch may look at or shift in lists: about a second of work, far above what a patch
+/// of use needs, against thousands of removals from the front of a huge list.
+pub const PATCH_WORK: usize = 50_000_000;
 
 const _: () = assert!(MANIFEST_DEPTH < 128 && GENERATED_SUFFIX < GENERATED_NAME_BYTES);
 
