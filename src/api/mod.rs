@@ -4,11 +4,10 @@
 
 pub mod error;
 pub mod kinds;
+pub mod manifest;
 pub mod meta;
 pub mod names;
 pub mod object;
-pub mod manifest;
-pub mod names;
 pub mod patch;
 pub mod quantity;
 pub mod registry;
