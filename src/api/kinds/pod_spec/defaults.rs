@@ -49,6 +49,8 @@ pub(crate) fn default_spec(spec: &mut PodSpec) {
     spec.security_context.get_or_insert_default();
     spec.termination_grace_period_seconds.get_or_insert(GRACE_SECONDS);
     round_amounts(&mut spec.overhead);
+    // Groups of pods are off in a default server, which drops them.
+    spec.scheduling_group = None;
     if let Some(resources) = &mut spec.resources {
         round_amounts(&mut resources.limits);
         round_amounts(&mut resources.requests);

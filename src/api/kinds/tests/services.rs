@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::{check, check_defaults, check_row, check_status, check_terms, check_update};
+use crate::api::Kind;
 
 fn service(spec: &str) -> String {
     format!("metadata: {{name: web, namespace: shop, resourceVersion: '1'}}\nspec: {{{spec}}}")
@@ -107,11 +108,17 @@ fn changes() {
         false,
         "spec.clusterIPs[0]: Invalid value: [\"None\"]: may not change once set\n",
     );
+    for repeated in ["", ", clusterIP: 10.0.0.1"] {
+        let mut outside: Service =
+            super::read(&service(&format!("type: ExternalName, externalName: a.b{repeated}")));
+        outside.prepare_update(&super::created(&old));
+        let spec = outside.spec.unwrap();
+        assert_eq!((spec.cluster_ip, spec.cluster_ips), (None, None), "dropped with the type");
+    }
     let mut node: Service =
         super::read(&service("type: ClusterIP, ports: [{port: 80, nodePort: 30001}], clusterIP: 10.0.0.1"));
     let old: Service =
         super::created(&service("type: NodePort, ports: [{port: 80, nodePort: 30001}], clusterIP: 10.0.0.1"));
-    use crate::api::Kind;
     node.prepare_update(&old);
     assert_eq!(node.spec.unwrap().ports.unwrap()[0].node_port, None, "dropped with the type");
 }
