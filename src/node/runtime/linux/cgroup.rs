@@ -73,7 +73,8 @@ pub(super) fn find_trees(mountinfo: &str, membership: &str) -> Vec<Tree> {
         });
         let below = member.and_then(|path| Path::new(path).strip_prefix(root).ok()).unwrap_or(Path::new(""));
         let point = point.replace("\\040", " ");
-        let place = if below.components().any(|part| part == std::path::Component::ParentDir) {
+        let outside = below.components().any(|part| part == std::path::Component::ParentDir);
+        let place = if outside || below.as_os_str().is_empty() {
             PathBuf::from(point)
         } else {
             PathBuf::from(point).join(below)
@@ -104,6 +105,14 @@ impl Cgroups {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let mut trees = find_trees(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
         for tree in trees.iter_mut().filter(|tree| tree.unified) {
+            // Where a cluster of ours moved us to a leaf, our place is the group above it.
+            let name = tree.place.file_name().and_then(|name| name.to_str()).unwrap_or("");
+            if name.starts_with("coracle-")
+                && name.ends_with("-host")
+                && let Some(above) = tree.place.parent()
+            {
+                tree.place = above.to_owned();
+            }
             // In sight of the real root we need nobody's delegation: its group is beside the others.
             let mount = tree.place.ancestors().take_while(|path| path.join("cgroup.procs").exists()).last();
             if let Some(mount) = mount

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::super::{ContainerSpec, ContainerState, ExecOutput, Exit, RuntimeError, SandboxSpec};
+use super::super::{ContainerSpec, ContainerState, Exit, RuntimeError, SandboxSpec};
 use super::sys;
 use crate::limits;
 
@@ -257,11 +257,6 @@ impl From<(i32, Vec<u8>, bool)> for Answer {
     fn from((code, output, timed_out): (i32, Vec<u8>, bool)) -> Answer {
         Answer::Executed { code, output, timed_out }
     }
-}
-
-/// An executed command's outcome for the host's callers.
-pub(super) fn exec_output(code: i32, output: Vec<u8>, timed_out: bool) -> ExecOutput {
-    ExecOutput { code, output, timed_out }
 }
 
 const INLINE: u8 = 0;
