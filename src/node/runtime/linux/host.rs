@@ -39,6 +39,20 @@ pub enum OnHostExit {
     StayForAdoption,
 }
 
+/// Where what containers write to their root file systems goes.
+///
+/// On a disk's file system the kernel's overlay takes some ten operations for a new layer, which can be most
+/// of the time that a container's start takes; in memory they take nothing. What is in memory counts
+/// towards the memory limit of the container that wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WritableLayers {
+    /// In the state folder. (In memory all the same where that lies on an overlay, which cannot hold them.)
+    #[default]
+    StateFolder,
+    /// In a file system in memory.
+    Memory,
+}
+
 /// How a [`LinuxRuntime`] is set up.
 #[derive(Clone, Debug)]
 pub struct LinuxConfig {
@@ -50,6 +64,8 @@ pub struct LinuxConfig {
     pub state_dir: PathBuf,
     /// What becomes of the containers when the host program ends.
     pub on_host_exit: OnHostExit,
+    /// Where the containers' writable layers lie.
+    pub writable_layers: WritableLayers,
 }
 
 type Reply = (Answer, Vec<OwnedFd>);
@@ -129,8 +145,16 @@ impl LinuxRuntime {
         }
     }
 
-    fn pod_folder(&self, sandbox: &str) -> PathBuf {
-        self.shared.folder.join("pods").join(sandbox)
+    /// Deletes a container's layer on the disk.
+    fn remove_layer(&self, container: &str) -> Result<(), RuntimeError> {
+        let folder = self.shared.folder.join("layers").join(container);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let cause = format!("{}: {error}", folder.display());
+                Err(Failure::kernel(Step::Remove, cause).about(container))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -225,6 +249,7 @@ fn greet(
         node: config.node_name.clone(),
         folder: folder.to_owned(),
         stay,
+        layers_in_memory: config.writable_layers == WritableLayers::Memory,
     };
     let hello = Packet::new(&Request { number: 0, ask: Ask::Hello(setup) }, Vec::new());
     hello.and_then(|packet| packet.send(socket.as_fd(), true)).at(Step::Start, "greet the keeper")?;
@@ -338,9 +363,10 @@ impl Runtime for LinuxRuntime {
     }
 
     fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
-        self.ask(&id.0, Ask::RemoveSandbox { sandbox: id.0.clone() })?;
+        let (answer, _) = self.ask(&id.0, Ask::RemoveSandbox { sandbox: id.0.clone() })?;
         self.shared.orphans.lock().remove(&id.0);
-        remove_folder(&self.pod_folder(&id.0), &id.0)
+        let Answer::Text(containers) = answer else { return Ok(()) };
+        containers.split(',').filter(|id| !id.is_empty()).try_for_each(|id| self.remove_layer(id))
     }
 
     fn start_container(
@@ -361,7 +387,7 @@ impl Runtime for LinuxRuntime {
             }
             Ok(_) => Err(nonsense(&object)),
             Err(error) => {
-                let _ = remove_folder(&self.pod_folder(&sandbox.0).join(&id), &object);
+                let _ = self.remove_layer(&id);
                 Err(error)
             }
         }
@@ -376,10 +402,8 @@ impl Runtime for LinuxRuntime {
     }
 
     fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        match self.ask(&id.0, Ask::RemoveContainer { id: id.0.clone() })? {
-            (Answer::Text(sandbox), _) => remove_folder(&self.pod_folder(&sandbox).join(&id.0), &id.0),
-            _ => Ok(()),
-        }
+        self.ask(&id.0, Ask::RemoveContainer { id: id.0.clone() })?;
+        self.remove_layer(&id.0)
     }
 
     fn state(&self, id: &ContainerId) -> Result<ContainerState, RuntimeError> {
@@ -433,16 +457,6 @@ impl Runtime for LinuxRuntime {
             Err(RuntimeError::Lost(_)) => Ok(()),
             other => other,
         }
-    }
-}
-
-/// Deletes a folder of ours and all in it.
-fn remove_folder(folder: &Path, object: &str) -> Result<(), RuntimeError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::kernel(Step::Remove, format!("{}: {error}", folder.display())).about(object))
-        }
-        _ => Ok(()),
     }
 }
 

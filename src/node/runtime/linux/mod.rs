@@ -22,5 +22,5 @@ mod tests;
 mod wire;
 
 pub use entry::run_entry;
-pub use host::{LinuxConfig, LinuxRuntime, OnHostExit};
+pub use host::{LinuxConfig, LinuxRuntime, OnHostExit, WritableLayers};
 pub use probe::Report;

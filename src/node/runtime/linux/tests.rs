@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::*;
-use super::{LinuxConfig, LinuxRuntime, OnHostExit, sys};
+use super::{LinuxConfig, LinuxRuntime, OnHostExit, WritableLayers, sys};
 use crate::world::{Clock, SystemClock, World};
 
 mod lifecycle;
@@ -55,13 +55,19 @@ pub(super) fn config(folder: &Path, cluster: &str) -> LinuxConfig {
         node_name: "node-1".to_owned(),
         state_dir: folder.join("state"),
         on_host_exit: OnHostExit::EndAll,
+        writable_layers: WritableLayers::default(),
     }
 }
 
 impl Machine {
     pub(super) fn new(test: &str) -> Option<Machine> {
+        Machine::with(test, WritableLayers::default())
+    }
+
+    pub(super) fn with(test: &str, writable_layers: WritableLayers) -> Option<Machine> {
         let (folder, cluster) = prepare(test)?;
-        let runtime = LinuxRuntime::start(&config(&folder, &cluster), &World::real()).unwrap();
+        let config = LinuxConfig { writable_layers, ..config(&folder, &cluster) };
+        let runtime = LinuxRuntime::start(&config, &World::real()).unwrap();
         let (sender, events) = crossbeam_channel::unbounded();
         runtime.subscribe(Box::new(move |event| drop(sender.send(event))));
         Some(Machine { folder, cluster, runtime, events })

@@ -69,6 +69,8 @@ pub(super) struct Setup {
     pub(super) folder: PathBuf,
     /// Whether it waits to be adopted when the host ends.
     pub(super) stay: bool,
+    /// Whether the containers' writable layers lie in memory, wherever the folder is.
+    pub(super) layers_in_memory: bool,
 }
 
 /// What the keeper sends.

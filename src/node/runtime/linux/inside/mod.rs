@@ -73,6 +73,10 @@ pub(super) struct NewContainer<'a> {
     pub(super) host_mounts: BorrowedFd<'a>,
     /// An empty folder to mount the root on.
     pub(super) root: &'a Path,
+    /// The lowest layer of every root: the places that mounts need, so that no root is written to for them.
+    pub(super) skeleton: &'a PathBuf,
+    /// The file for `/etc/hostname`.
+    pub(super) hostname: PathBuf,
     /// Where upper and work folders are.
     pub(super) layer: PathBuf,
     /// The pod's `/dev/shm`, as a path; `None` for the host's.

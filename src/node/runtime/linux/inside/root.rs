@@ -63,7 +63,6 @@ pub(super) fn build(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<(), Fai
         hide()?;
     }
     volumes::attach(&sources)?;
-    write_hostname(birth.hostname);
     if !spec.working_dir.is_empty() {
         volumes::make_folders(&spec.working_dir).at(Step::WorkingDir, &spec.working_dir)?;
     }
@@ -88,10 +87,11 @@ fn root_tree(rootfs: &Rootfs, new: &NewContainer<'_>) -> Result<OwnedFd, Failure
             if let Some(gone) = layers.iter().find(|layer| !layer.is_dir()) {
                 return Err(Failure::refused(Step::Root, format!("{}: no such layer", gone.display())));
             }
-            overlay(layers, &upper, &work, new.in_user_namespace).at(Step::Root, "overlay")
+            let layers: Vec<PathBuf> = [new.skeleton].into_iter().chain(layers).cloned().collect();
+            overlay(&layers, &upper, &work, new.in_user_namespace).at(Step::Root, "overlay")
         }
         Rootfs::HostRoot(folder) => {
-            let layers = [folder.clone()];
+            let layers = [new.skeleton.clone(), folder.clone()];
             let overlay = overlay(&layers, &upper, &work, new.in_user_namespace);
             overlay.or_else(|_| read_only_copy(folder)).at(Step::Root, folder.display())
         }
@@ -265,14 +265,4 @@ fn hide() -> Result<(), Failure> {
         protect().at(Step::Root, path.display())?;
     }
     Ok(())
-}
-
-/// The pod's name in `/etc/hostname`. A root that cannot be written keeps its own.
-fn write_hostname(hostname: &str) {
-    let path = Path::new("/etc/hostname");
-    let _ = fs::create_dir("/etc");
-    let plain = fs::symlink_metadata(path).map_or(true, |data| data.is_file());
-    if plain {
-        let _ = fs::write(path, format!("{hostname}\n"));
-    }
 }

@@ -24,11 +24,16 @@ pub(super) struct Source {
     tree: OwnedFd,
     target: String,
     folder: bool,
+    /// Whether the container is refused without it.
+    needed: bool,
 }
 
 /// Copies the mounts of all volumes, and of the file of the termination message.
 pub(super) fn take_sources(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
+    let tree = mount::copy_tree(&new.hostname, 0).at(Step::Mount, "the host name")?;
+    let target = "/etc/hostname".to_owned();
+    sources.push(Source { tree, target, folder: false, needed: false });
     for volume in &new.volumes {
         let what = || format!("{} to {}", volume.source.display(), volume.target);
         let tree = copy(volume, new).map_err(|error| match error.kind() {
@@ -48,12 +53,12 @@ pub(super) fn take_sources(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<
         mount::set_attributes(tree.as_fd(), false, attributes, own).at(Step::Mount, what())?;
         let tree = File::from(tree);
         let folder = tree.metadata().at(Step::Mount, what())?.is_dir();
-        sources.push(Source { tree: tree.into(), target: volume.target.clone(), folder });
+        sources.push(Source { tree: tree.into(), target: volume.target.clone(), folder, needed: true });
     }
     let target = birth.spec.termination_message_path.clone();
     if !target.is_empty() {
         let tree = mount::copy_tree(&new.termination, 0).at(Step::Mount, "the termination message")?;
-        sources.push(Source { tree, target, folder: false });
+        sources.push(Source { tree, target, folder: false, needed: true });
     }
     Ok(sources)
 }
@@ -111,7 +116,11 @@ fn descend(root: BorrowedFd<'_>, path: &str, folder: bool) -> io::Result<OwnedFd
 /// Attaches the volumes, in order, in the root that we are in.
 pub(super) fn attach(sources: &[Source]) -> Result<(), Failure> {
     for source in sources {
-        let place = descend_from_root(&source.target, source.folder).at(Step::Mount, &source.target)?;
+        let place = descend_from_root(&source.target, source.folder);
+        if place.is_err() && !source.needed {
+            continue;
+        }
+        let place = place.at(Step::Mount, &source.target)?;
         if sys::filesystem_of(place.as_fd()).at(Step::Mount, &source.target)? == PROC_MAGIC {
             let cause = format!("{}: nothing may be mounted inside /proc", source.target);
             return Err(Failure::refused(Step::Mount, cause));

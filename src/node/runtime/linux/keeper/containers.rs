@@ -41,7 +41,6 @@ pub(super) struct Container {
     /// The end of its first process does not end the others.
     pub(super) shares_pids: bool,
     folder: PathBuf,
-    layer: PathBuf,
     log: File,
     pipes: [Option<(Watched, Lines)>; 2],
     removing: Vec<Asker>,
@@ -76,9 +75,9 @@ impl Keeper {
         let capabilities = privileges::capabilities(&spec.security)?;
         let folder = self.pod_folder(sandbox).join(id);
         // The upper folder of an overlay cannot lie on another overlay.
-        let in_memory = self.on_overlay || matches!(spec.rootfs, Rootfs::HostRoot(_));
+        let in_memory = self.in_memory || matches!(spec.rootfs, Rootfs::HostRoot(_));
         let layer =
-            if in_memory { self.setup.folder.join("mem").join(id) } else { folder.join("layer") };
+            if in_memory { folder.join("layer") } else { self.setup.folder.join("layers").join(id) };
         fs::create_dir(&folder).at(Step::State, folder.display())?;
         File::create(folder.join("termination")).at(Step::State, folder.display())?;
         let anyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);
@@ -150,6 +149,8 @@ impl Keeper {
                 sharing,
                 host_mounts: self.host_mounts.as_fd(),
                 root: &self.setup.folder.join("root"),
+                skeleton: &self.skeleton,
+                hostname: self.pod_folder(sandbox).join("hostname"),
                 layer: prepared.layer,
                 shm: &prepared.shm,
                 shm_tree: None,
@@ -176,7 +177,6 @@ impl Keeper {
             capabilities: prepared.capabilities,
             shares_pids,
             folder: prepared.folder,
-            layer: prepared.layer,
             log: prepared.log,
             pipes,
             removing: Vec::new(),
@@ -299,8 +299,9 @@ impl Keeper {
         let oom_killed = self.cgroups.oom_kills(&container.group) > 0;
         let exit = WireExit { code, signal, oom_killed, started: started.unwrap_or(finished), finished };
         if started.is_some() {
-            let text = serde_json::to_vec(&WireState::Exited(exit.clone())).unwrap_or_default();
-            let _ = fs::write(container.folder.join("exit.json"), text);
+            let mut line = serde_json::to_vec(&(&container.sandbox, id, &exit)).unwrap_or_default();
+            line.push(b'\n');
+            let _ = self.exits.write_all(&line);
         }
         let process = container.process.take();
         if let Some(process) = process {
@@ -327,18 +328,16 @@ impl Keeper {
         self.finish_removals();
     }
 
-    /// Removes what an ended container leaves in our namespace and in the cgroups. Its folder on the disk is
-    /// the host's to delete, since that can take long.
+    /// Removes what an ended container leaves in memory and in the cgroups. Its layer on the disk is the
+    /// host's to delete, since that can take long.
     pub(super) fn forget_container(&mut self, id: &str) {
         let Some(container) = self.containers.remove(id) else { return };
-        if container.layer.starts_with(self.setup.folder.join("mem")) {
-            let _ = fs::remove_dir_all(&container.layer);
-        }
+        let _ = fs::remove_dir_all(&container.folder);
         if !self.cgroups.remove(&container.group) {
             self.busy.insert(container.group, 0);
         }
         for asker in container.removing {
-            self.answer(asker, Answer::Text(container.sandbox.clone()));
+            self.answer(asker, Answer::Done);
         }
     }
 

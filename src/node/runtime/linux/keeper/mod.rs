@@ -110,7 +110,11 @@ struct Keeper {
     title: Title,
     last_capability: u32,
     in_user_namespace: bool,
-    on_overlay: bool,
+    /// The writable layers of all containers lie in memory.
+    in_memory: bool,
+    skeleton: PathBuf,
+    /// The ends of containers, a line each.
+    exits: File,
     /// Everything is being ended, for these askers.
     ending: Option<Vec<Asker>>,
 }
@@ -160,7 +164,7 @@ impl Keeper {
         let host_mounts = open("/proc/self/ns/mnt")?;
         sys::unshare(libc::CLONE_NEWNS).at(Step::Start, "mount namespace")?;
         mount::propagate(Path::new("/"), libc::MS_SLAVE | libc::MS_REC).at(Step::Start, "propagation")?;
-        for name in ["root", "mem", "pods"] {
+        for name in ["root", "mem", "layers"] {
             let path = setup.folder.join(name);
             fs::create_dir_all(&path).at(Step::Start, path.display())?;
         }
@@ -170,6 +174,10 @@ impl Keeper {
             mount::attach(tree.as_fd(), mount::open_place(&place)?.as_fd())
         };
         memory.and_then(|tree| attach(tree, setup.folder.join("mem"))).at(Step::Start, "tmpfs")?;
+        let skeleton = setup.folder.join("mem").join("skeleton");
+        make_skeleton(&skeleton).at(Step::Start, skeleton.display())?;
+        let exits = setup.folder.join("exits");
+        let exits = OpenOptions::new().append(true).create(true).open(&exits).at(Step::Start, exits.display())?;
         const OVERLAYFS: i64 = 0x794c_7630;
         let folder = mount::open_place(&setup.folder).at(Step::Start, setup.folder.display())?;
         let on_overlay = sys::filesystem_of(folder.as_fd()).is_ok_and(|kind| kind == OVERLAYFS);
@@ -207,7 +215,9 @@ impl Keeper {
             title,
             last_capability: number("/proc/sys/kernel/cap_last_cap").unwrap_or(40),
             in_user_namespace: in_user_namespace(),
-            on_overlay,
+            in_memory: on_overlay || setup.layers_in_memory,
+            skeleton,
+            exits,
             ending: None,
             setup,
         };
@@ -462,8 +472,9 @@ impl Keeper {
         Ok(filters)
     }
 
+    /// A pod's folder in memory: its file systems, and small files of its containers.
     fn pod_folder(&self, sandbox: &str) -> PathBuf {
-        self.setup.folder.join("pods").join(sandbox)
+        self.setup.folder.join("mem").join(sandbox)
     }
 
     /// Ends all sandboxes; the loop exits when the last is gone.
@@ -485,6 +496,17 @@ impl Keeper {
         }
         sys::exit_now(0)
     }
+}
+
+/// The lowest layer of every root.
+fn make_skeleton(folder: &Path) -> io::Result<()> {
+    for name in ["proc", "sys", "dev", "etc"] {
+        fs::create_dir_all(folder.join(name))?;
+    }
+    for name in ["hostname", "hosts", "resolv.conf"] {
+        File::create(folder.join("etc").join(name))?;
+    }
+    Ok(())
 }
 
 fn argument_memory() -> Title {

@@ -41,6 +41,8 @@ pub(super) struct Sandbox {
     network: Vec<OwnedFd>,
     /// File systems in memory, by name (`shm` and the volumes'), in our mount namespace.
     memory: BTreeMap<String, PathBuf>,
+    /// The containers forgotten at its end, whose layers are still to be deleted.
+    layers: Vec<String>,
     failure: Option<Failure>,
     starting: Vec<Asker>,
     removing: Vec<Asker>,
@@ -49,7 +51,7 @@ pub(super) struct Sandbox {
 /// Whether a name can be that of a folder and of a group.
 pub(super) fn is_plain(id: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    !id.is_empty() && id.len() <= 200 && id.chars().all(plain) && !id.starts_with('.')
+    !id.is_empty() && id.len() <= 200 && id.chars().all(plain) && !id.starts_with('.') && id != "skeleton"
 }
 
 impl Keeper {
@@ -78,6 +80,8 @@ impl Keeper {
     fn fork_pause(&mut self, asker: Asker, spec: &SandboxSpec) -> Result<(), Failure> {
         let folder = self.pod_folder(&spec.id);
         fs::create_dir_all(&folder).at(Step::State, folder.display())?;
+        let hostname = folder.join("hostname");
+        fs::write(&hostname, format!("{}\n", spec.hostname)).at(Step::State, hostname.display())?;
         let group = format!("pod{}", spec.id);
         let (ours, theirs) = sys::packet_pair().at(Step::Setup, "a socket pair")?;
         let new_pids = spec.sharing.share_pid && !spec.sharing.host_pid;
@@ -97,6 +101,7 @@ impl Keeper {
             phase: Phase::Starting(report),
             network: Vec::new(),
             memory: BTreeMap::new(),
+            layers: Vec::new(),
             failure: None,
             starting: vec![asker],
             removing: Vec::new(),
@@ -246,10 +251,12 @@ impl Keeper {
             let of_it = |(name, container): (&String, &super::Container)| {
                 (container.sandbox == id).then(|| name.clone())
             };
-            for name in self.containers.iter().filter_map(of_it).collect::<Vec<_>>() {
-                self.forget_container(&name);
+            let names: Vec<String> = self.containers.iter().filter_map(of_it).collect();
+            for name in &names {
+                self.forget_container(name);
             }
             let Some(sandbox) = self.sandboxes.get_mut(&id) else { continue };
+            sandbox.layers.extend(names);
             for path in std::mem::take(&mut sandbox.memory).values() {
                 let _ = mount::detach(path);
             }
@@ -264,9 +271,10 @@ impl Keeper {
                 self.busy.insert(group, 0);
                 continue;
             }
+            let _ = fs::remove_dir_all(self.pod_folder(&id));
             if let Some(sandbox) = self.sandboxes.remove(&id) {
                 for asker in sandbox.removing {
-                    self.answer(asker, Answer::Done);
+                    self.answer(asker, Answer::Text(sandbox.layers.join(",")));
                 }
             }
         }

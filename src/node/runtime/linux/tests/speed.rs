@@ -9,8 +9,14 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 #[test]
 fn prints_how_long_pods_take() {
+    for layers in [WritableLayers::StateFolder, WritableLayers::Memory] {
+        print_times(layers);
+    }
+}
+
+fn print_times(layers: WritableLayers) {
     let clock = SystemClock::new();
-    let Some(machine) = Machine::new("prints_how_long_pods_take") else { return };
+    let Some(machine) = Machine::with("prints_how_long_pods_take", layers) else { return };
     let started = clock.moment();
     let one = |name: &str| {
         let begin = clock.moment();
@@ -28,7 +34,7 @@ fn prints_how_long_pods_take() {
     });
     let removal = median(removals.collect());
     eprintln!(
-        "one at a time: start {started:?}, sandbox p50 {:?}, container p50 {:?}, removal p50 {removal:?}",
+        "{layers:?}, one at a time: start {started:?}, sandbox p50 {:?}, container p50 {:?}, removal p50 {removal:?}",
         median(sandboxes),
         median(containers)
     );
