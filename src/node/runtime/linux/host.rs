@@ -117,11 +117,16 @@ impl LinuxRuntime {
     }
 
     fn ask(&self, object: &str, ask: Ask) -> Result<Reply, RuntimeError> {
+        self.ask_with(object, ask, Vec::new())
+    }
+
+    /// Sends a request with descriptors and waits for its answer.
+    fn ask_with(&self, object: &str, ask: Ask, fds: Vec<OwnedFd>) -> Result<Reply, RuntimeError> {
         let shared = &self.shared;
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = bounded(1);
         shared.waiting.lock().insert(number, sender);
-        let sent = Packet::new(&Request { number, ask }, Vec::new())
+        let sent = Packet::new(&Request { number, ask }, fds)
             .and_then(|packet| packet.send(wire::socket(&shared.socket), true));
         // The reader sets the reason before it drops the waiting, so one of the two is always seen.
         if sent.is_err() || shared.lost.lock().is_some() {
@@ -378,7 +383,10 @@ impl Runtime for LinuxRuntime {
         let object = format!("container {}", spec.name);
         let ask =
             Ask::StartContainer { sandbox: sandbox.0.clone(), id: id.clone(), spec: Box::new(spec.clone()) };
-        match self.ask(&object, ask) {
+        // Opened here, where waiting for a disk holds up this container alone.
+        let log = OpenOptions::new().append(true).create(true).open(&spec.log_path);
+        let log = log.at(Step::Log, spec.log_path.display()).map_err(|failure| failure.about(&object))?;
+        match self.ask_with(&object, ask, vec![log.into()]) {
             Ok((Answer::Started { .. }, mut fds)) => {
                 if let Some(process) = fds.pop() {
                     self.shared.orphans.lock().insert(id.clone(), process);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a container's end is written to its folder before it is reaped, and told after its output.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -52,13 +52,20 @@ struct Prepared {
     layer: PathBuf,
     shm: PathBuf,
     volumes: Vec<Volume>,
-    log: File,
     capabilities: u64,
 }
 
 impl Keeper {
-    pub(super) fn start_container(&mut self, asker: Asker, sandbox: String, id: String, spec: Box<ContainerSpec>) {
-        if let Err(failure) = self.fork_container(asker, &sandbox, &id, spec) {
+    pub(super) fn start_container(
+        &mut self,
+        asker: Asker,
+        sandbox: &str,
+        id: &str,
+        spec: Box<ContainerSpec>,
+        log: Option<File>,
+    ) {
+        let log = log.ok_or_else(|| Failure::kernel(Step::Log, "no log was passed"));
+        if let Err(failure) = log.and_then(|log| self.fork_container(asker, sandbox, id, spec, log)) {
             self.answer(asker, Answer::Failed(failure));
         }
     }
@@ -102,9 +109,7 @@ impl Keeper {
                 propagation: mount.propagation,
             });
         }
-        let log = OpenOptions::new().append(true).create(true).open(&spec.log_path);
-        let log = log.at(Step::Log, spec.log_path.display())?;
-        Ok(Prepared { folder, layer, shm, volumes, log, capabilities })
+        Ok(Prepared { folder, layer, shm, volumes, capabilities })
     }
 
     fn fork_container(
@@ -113,6 +118,7 @@ impl Keeper {
         sandbox: &str,
         id: &str,
         spec: Box<ContainerSpec>,
+        log: File,
     ) -> Result<(), Failure> {
         let spec = Rc::new(*spec);
         let prepared = self.prepare(sandbox, id, &spec)?;
@@ -177,7 +183,7 @@ impl Keeper {
             capabilities: prepared.capabilities,
             shares_pids,
             folder: prepared.folder,
-            log: prepared.log,
+            log,
             pipes,
             removing: Vec::new(),
         };

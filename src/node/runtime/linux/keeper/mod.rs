@@ -342,9 +342,9 @@ impl Keeper {
             let received = wire::receive::<Request>(host.fd.as_fd(), &mut buffer, false);
             self.buffer = buffer;
             match received {
-                Ok(Some((request, _))) => {
+                Ok(Some((request, fds))) => {
                     let asker = Asker { connection: self.connection, number: request.number };
-                    self.handle(asker, request.ask);
+                    self.handle(asker, request.ask, fds);
                 }
                 Ok(None) => return self.on_host_end(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -374,12 +374,15 @@ impl Keeper {
         self.connect(socket, 0);
     }
 
-    fn handle(&mut self, asker: Asker, ask: Ask) {
+    fn handle(&mut self, asker: Asker, ask: Ask, mut fds: Vec<OwnedFd>) {
         match ask {
             Ask::Hello(_) => self.welcome(asker),
             Ask::RunSandbox(spec) => self.run_sandbox(asker, spec),
             Ask::RemoveSandbox { sandbox } => self.remove_sandbox(asker, &sandbox),
-            Ask::StartContainer { sandbox, id, spec } => self.start_container(asker, sandbox, id, spec),
+            Ask::StartContainer { sandbox, id, spec } => {
+                let log = fds.pop().map(File::from);
+                self.start_container(asker, &sandbox, &id, spec, log);
+            }
             Ask::Signal { id, signal } => self.signal_container(asker, &id, signal),
             Ask::Kill { id } => self.kill_container(asker, &id),
             Ask::RemoveContainer { id } => self.remove_container(asker, &id),
