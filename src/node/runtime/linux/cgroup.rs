@@ -394,7 +394,8 @@ fn remove_tree(path: &Path) -> bool {
     if gone(fs::remove_dir(path)) {
         return true;
     }
-    let below = folders_below(path).iter().map(|folder| remove_tree(folder)).fold(true, |all, one| all && one);
+    let below =
+        folders_below(path).iter().map(|folder| remove_tree(folder)).fold(true, |all, one| all && one);
     below && gone(fs::remove_dir(path))
 }
 

@@ -37,13 +37,7 @@ fn owned(result: c_long) -> io::Result<OwnedFd> {
 }
 
 /// The old mount call, with a path as target.
-pub(super) fn mount(
-    source: &CStr,
-    target: &Path,
-    kind: &CStr,
-    flags: u64,
-    options: &CStr,
-) -> io::Result<()> {
+pub(super) fn mount(source: &CStr, target: &Path, kind: &CStr, flags: u64, options: &CStr) -> io::Result<()> {
     let target = c_path(target)?;
     // SAFETY: all strings are terminated and live through the call.
     let result = unsafe {
@@ -94,10 +88,8 @@ pub(super) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result
     let (tree, target) = (tree.as_raw_fd(), target.as_raw_fd());
     let empty = c"".as_ptr();
     // SAFETY: both paths are the empty string.
-    check(unsafe {
-        libc::syscall(libc::SYS_move_mount, tree, empty, target, empty, FROM_EMPTY | TO_EMPTY)
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_move_mount, tree, empty, target, empty, FROM_EMPTY | TO_EMPTY) })
+        .map(drop)
 }
 
 /// Sets attributes of a mount, and its propagation (0 leaves that).
@@ -189,13 +181,7 @@ pub(super) fn open_in_root(
     let how: [u64; 3] = [(flags | libc::O_CLOEXEC) as u64, mode.into(), IN_ROOT | NO_MAGICLINKS];
     // SAFETY: `how` has the layout and the size that are told.
     owned(unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            root.as_raw_fd(),
-            path.as_ptr(),
-            how.as_ptr(),
-            size_of::<[u64; 3]>(),
-        )
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), how.as_ptr(), size_of::<[u64; 3]>())
     })
 }
 

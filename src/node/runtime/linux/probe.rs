@@ -7,9 +7,7 @@
 
 use std::path::PathBuf;
 
-use super::super::{
-    ContainerSpec, Resources, Rootfs, Runtime, RuntimeError, SandboxSpec, Security,
-};
+use super::super::{ContainerSpec, Resources, Rootfs, Runtime, RuntimeError, SandboxSpec, Security};
 use super::host::{LinuxConfig, LinuxRuntime, OnHostExit};
 use super::sys;
 use super::wire::{Failure, Step};

@@ -57,11 +57,10 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// Forks into the namespaces of `flags` and, on the unified hierarchy, into a cgroup.
+/// Forks into the new namespaces of `flags`.
 ///
 /// Only for a process with one thread: the child goes on in a copy of all memory.
-pub(super) fn fork_into(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
-    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+pub(super) fn fork_into(flags: c_int) -> io::Result<Side> {
     let mut pidfd: c_int = -1;
     let mut args = CloneArgs {
         flags: flags as u64 | libc::CLONE_PIDFD as u64,
@@ -69,10 +68,6 @@ pub(super) fn fork_into(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Res
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
-    if let Some(cgroup) = cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
-    }
     // SAFETY: without CLONE_VM and a stack of its own this is a fork; `args` lives through the call.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
     if pid == 0 {
@@ -192,9 +187,7 @@ fn unix_address(path: &Path) -> io::Result<libc::sockaddr_un> {
 
 fn packet_socket() -> io::Result<OwnedFd> {
     // SAFETY: plain call.
-    owned(
-        unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0) }.into(),
-    )
+    owned(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0) }.into())
 }
 
 /// A packet socket that listens at a path.
@@ -223,10 +216,8 @@ pub(super) fn packet_connect(path: &Path) -> io::Result<OwnedFd> {
 pub(super) fn accept(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: null address asks for none.
     owned(
-        unsafe {
-            libc::accept4(socket.as_raw_fd(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC)
-        }
-        .into(),
+        unsafe { libc::accept4(socket.as_raw_fd(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC) }
+            .into(),
     )
 }
 
@@ -243,12 +234,7 @@ const PACKET_FDS: usize = 4;
 struct ControlSpace([u8; 64]);
 
 /// Sends one packet with descriptors; `wait` false answers `WouldBlock` when the socket is full.
-pub(super) fn send_packet(
-    socket: BorrowedFd<'_>,
-    data: &[u8],
-    fds: &[RawFd],
-    wait: bool,
-) -> io::Result<()> {
+pub(super) fn send_packet(socket: BorrowedFd<'_>, data: &[u8], fds: &[RawFd], wait: bool) -> io::Result<()> {
     debug_assert!(fds.len() <= PACKET_FDS);
     let mut space = ControlSpace([0; 64]);
     let mut part = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
@@ -424,13 +410,30 @@ pub(super) fn put_at(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     check(unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
 }
 
-/// Gives every signal its default action and blocks none, but ignores those of `ignored`.
-pub(super) fn reset_signals(ignored: &[c_int]) {
+/// What the keeper ignores: its end is the socket's.
+const IGNORED: [c_int; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE];
+
+/// For the keeper after its exec, which leaves what the host ignored or blocked: the default for all signals
+/// but a few.
+pub(super) fn ignore_signals() {
     for signal in 1..=64 {
-        let action = if ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+        let action = if IGNORED.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
         // SAFETY: neither action runs code of ours.
         unsafe { libc::signal(signal, action) };
     }
+    unblock_signals();
+}
+
+/// For a child of the keeper: the default for all signals.
+pub(super) fn reset_signals() {
+    for signal in IGNORED {
+        // SAFETY: the default action runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    unblock_signals();
+}
+
+fn unblock_signals() {
     // SAFETY: the set lives through the calls.
     unsafe {
         let mut none: libc::sigset_t = zeroed();
@@ -564,9 +567,8 @@ pub(super) fn may_execute(path: &CStr) -> io::Result<()> {
 /// Brings the loopback link of our network namespace up.
 pub(super) fn loopback_up() -> io::Result<()> {
     // SAFETY: plain call.
-    let socket = owned(
-        unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into(),
-    )?;
+    let socket =
+        owned(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into())?;
     // SAFETY: an all-zero request is valid.
     let mut request: libc::ifreq = unsafe { zeroed() };
     request.ifr_name[0] = b'l' as c_char;

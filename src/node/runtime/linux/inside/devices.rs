@@ -50,7 +50,10 @@ fn collect(folder: &Path, names: &mut Vec<PathBuf>) {
     for entry in entries.flatten() {
         let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
         let Ok(name) = path.strip_prefix("/dev") else { continue };
-        if kind.is_dir() && name != Path::new("pts") && name != Path::new("shm") && name != Path::new("mqueue")
+        if kind.is_dir()
+            && name != Path::new("pts")
+            && name != Path::new("shm")
+            && name != Path::new("mqueue")
         {
             collect(&path, names);
         } else if (kind.is_char_device() || kind.is_block_device())

@@ -71,11 +71,7 @@ fn groups(file: &str) -> impl Iterator<Item = (&str, u32, &str)> {
 }
 
 /// Looks a user up in the texts of the two files.
-pub(in super::super) fn look_up(
-    security: &Security,
-    passwd: &str,
-    group: &str,
-) -> Result<Identity, Failure> {
+pub(in super::super) fn look_up(security: &Security, passwd: &str, group: &str) -> Result<Identity, Failure> {
     let (entry, uid, gid) = match &security.user {
         User::Ids { uid, gid } => (users(passwd).find(|entry| entry.uid == *uid), *uid, *gid),
         User::Image(text) => {
@@ -107,7 +103,10 @@ pub(in super::super) fn look_up(
 fn group_id(text: &str, file: &str) -> Result<u32, Failure> {
     let named = groups(file).find(|(name, _, _)| *name == text).map(|(_, id, _)| id);
     named.or_else(|| text.parse().ok()).ok_or_else(|| {
-        Failure::refused(Step::User, format!("unable to find group {text}: no matching entries in group file"))
+        Failure::refused(
+            Step::User,
+            format!("unable to find group {text}: no matching entries in group file"),
+        )
     })
 }
 
@@ -119,8 +118,7 @@ mod tests {
     const GROUP: &str = "root:x:0:\nwww:x:33:\nlog:x:4:web,root\nadm:x:5:web\n";
 
     fn check(user: User, supplemental: &[u32], expected: &str) {
-        let security =
-            Security { user, supplemental_groups: supplemental.to_vec(), ..Security::default() };
+        let security = Security { user, supplemental_groups: supplemental.to_vec(), ..Security::default() };
         let found = match look_up(&security, PASSWD, GROUP) {
             Ok(who) => format!("{}:{} {:?} {}", who.uid, who.gid, who.groups, who.home),
             Err(failure) => failure.cause,

@@ -103,7 +103,10 @@ pub(super) fn become_container(birth: &Birth<'_>, new: &mut NewContainer<'_>) ->
     sys::exit_now(127)
 }
 
-fn make_container(birth: &Birth<'_>, new: &mut NewContainer<'_>) -> Result<std::convert::Infallible, Failure> {
+fn make_container(
+    birth: &Birth<'_>,
+    new: &mut NewContainer<'_>,
+) -> Result<std::convert::Infallible, Failure> {
     birth.cgroups.create(birth.group, &birth.spec.resources, false)?;
     begin(birth)?;
     let mut joined = 0;
@@ -129,10 +132,7 @@ pub(super) fn become_command(birth: &Birth<'_>, container: BorrowedFd<'_>) -> ! 
     sys::exit_now(127)
 }
 
-fn join_container(
-    birth: &Birth<'_>,
-    container: BorrowedFd<'_>,
-) -> Result<std::convert::Infallible, Failure> {
+fn join_container(birth: &Birth<'_>, container: BorrowedFd<'_>) -> Result<std::convert::Infallible, Failure> {
     begin(birth)?;
     let all = libc::CLONE_NEWNS
         | libc::CLONE_NEWCGROUP
@@ -144,7 +144,7 @@ fn join_container(
 }
 
 fn begin(birth: &Birth<'_>) -> Result<(), Failure> {
-    sys::reset_signals(&[]);
+    sys::reset_signals();
     sys::new_session();
     sys::set_umask(0o022);
     birth.cgroups.enter(birth.group)

@@ -22,7 +22,7 @@ pub(super) fn prepare(
     cgroups: &Cgroups,
     report: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
-    sys::reset_signals(&[]);
+    sys::reset_signals();
     sys::new_session();
     cgroups.create(group, &spec.resources, true)?;
     cgroups.enter_to_be_found(group)?;
@@ -66,7 +66,18 @@ fn set_sysctl(name: &str, value: &str, spec: &SandboxSpec) -> Result<(), Failure
         return Err(Failure::refused(Step::Sysctl, format!("{name} is not of the pod's own namespaces")));
     }
     // As sysctl(8): dots part, and slashes stand for dots within a name.
-    let parts: String = name.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect();
+    let parts: String = name
+        .chars()
+        .map(|c| {
+            if c == '.' {
+                '/'
+            } else if c == '/' {
+                '.'
+            } else {
+                c
+            }
+        })
+        .collect();
     if parts.split('/').any(|part| part == "..") {
         return Err(Failure::refused(Step::Sysctl, format!("{name} is no name")));
     }

@@ -35,8 +35,7 @@ const MASKED: [&str; 12] = [
 ];
 
 /// Not to be written by containers.
-const READ_ONLY_PATHS: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Builds the root in our own new mount namespace and enters it.
 pub(super) fn build(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<(), Failure> {
@@ -45,11 +44,8 @@ pub(super) fn build(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<(), Fai
     let sources = volumes::take_sources(birth, new)?;
     let devices = devices::take(privileged)?;
     let views = take_views(birth);
-    let system = if new.in_user_namespace {
-        mount::copy_tree(Path::new("/sys"), mount::RECURSIVE).ok()
-    } else {
-        None
-    };
+    let system =
+        if new.in_user_namespace { mount::copy_tree(Path::new("/sys"), mount::RECURSIVE).ok() } else { None };
     let root = root_tree(&spec.rootfs, new)?;
     let place = mount::open_place(new.root).at(Step::Root, new.root.display())?;
     mount::attach(root.as_fd(), place.as_fd()).at(Step::Root, new.root.display())?;

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use super::super::super::Propagation;
 use super::super::mount::{self, NO_DEVICES, READ_ONLY};
-use super::super::wire::{At, Failure, Step};
 use super::super::sys;
+use super::super::wire::{At, Failure, Step};
 use super::{Birth, NewContainer, Volume};
 
 const PROC_MAGIC: i64 = 0x9fa0;

@@ -83,8 +83,7 @@ impl Keeper {
         let folder = self.pod_folder(sandbox).join(id);
         // The upper folder of an overlay cannot lie on another overlay.
         let in_memory = self.in_memory || matches!(spec.rootfs, Rootfs::HostRoot(_));
-        let layer =
-            if in_memory { folder.join("layer") } else { self.setup.folder.join("layers").join(id) };
+        let layer = if in_memory { folder.join("layer") } else { self.setup.folder.join("layers").join(id) };
         fs::create_dir(&folder).at(Step::State, folder.display())?;
         File::create(folder.join("termination")).at(Step::State, folder.display())?;
         let anyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);
@@ -123,13 +122,17 @@ impl Keeper {
         let spec = Rc::new(*spec);
         let prepared = self.prepare(sandbox, id, &spec)?;
         let filters = match spec.security.seccomp {
-            Seccomp::RuntimeDefault if !spec.security.privileged => Some(self.filters(prepared.capabilities)?),
+            Seccomp::RuntimeDefault if !spec.security.privileged => {
+                Some(self.filters(prepared.capabilities)?)
+            }
             _ => None,
         };
         let Some(pod) = self.sandboxes.get(sandbox) else {
             return Err(Failure::kernel(Step::Setup, "no such sandbox"));
         };
-        let Some(pause) = &pod.pause else { return Err(Failure::kernel(Step::Setup, "the sandbox has ended")) };
+        let Some(pause) = &pod.pause else {
+            return Err(Failure::kernel(Step::Setup, "the sandbox has ended"));
+        };
         let sharing = pod.spec.sharing;
         let group = format!("{}/{id}", pod.group);
         let (ours, theirs) = sys::packet_pair().at(Step::Setup, "a socket pair")?;
@@ -325,7 +328,8 @@ impl Keeper {
             _ => {
                 let (sandbox, container) = (container.sandbox.clone(), id.to_owned());
                 self.send(&FromKeeper::Exited { sandbox, container, exit }, Vec::new());
-                let removing = self.containers.get(id).is_some_and(|container| !container.removing.is_empty());
+                let removing =
+                    self.containers.get(id).is_some_and(|container| !container.removing.is_empty());
                 if removing {
                     self.forget_container(id);
                 }
@@ -355,10 +359,13 @@ impl Keeper {
             Some(process) => sys::pidfd_signal(process.end.fd.as_fd(), signal),
             None => Ok(()),
         };
-        self.answer(asker, match result.at(Step::Signal, signal) {
-            Ok(()) => Answer::Done,
-            Err(failure) => Answer::Failed(failure),
-        });
+        self.answer(
+            asker,
+            match result.at(Step::Signal, signal) {
+                Ok(()) => Answer::Done,
+                Err(failure) => Answer::Failed(failure),
+            },
+        );
     }
 
     pub(super) fn kill_container(&mut self, asker: Asker, id: &str) {

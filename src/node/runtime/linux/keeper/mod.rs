@@ -121,7 +121,7 @@ struct Keeper {
 
 /// Takes over the process. Called before `main`.
 pub(super) fn main() -> ! {
-    sys::reset_signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE, libc::SIGQUIT]);
+    sys::ignore_signals();
     sys::set_name(c"coracle-keeper");
     // SAFETY: whoever starts a keeper puts its socket and its lock there, and nobody else has them.
     let (socket, lock) = unsafe { (OwnedFd::from_raw_fd(SOCKET_FD), OwnedFd::from_raw_fd(LOCK_FD)) };
@@ -159,7 +159,11 @@ impl Keeper {
             (file, if before.trim().is_empty() { "0".to_owned() } else { before.trim().to_owned() })
         });
         let title = argument_memory();
-        sys::overwrite_arguments(title.0, title.1, &format!("coracle-keeper {} {}", setup.cluster, setup.node));
+        sys::overwrite_arguments(
+            title.0,
+            title.1,
+            &format!("coracle-keeper {} {}", setup.cluster, setup.node),
+        );
         sys::prctl(libc::PR_SET_DUMPABLE, 0).at(Step::Start, "dumpable")?;
         let host_mounts = open("/proc/self/ns/mnt")?;
         sys::unshare(libc::CLONE_NEWNS).at(Step::Start, "mount namespace")?;
@@ -177,7 +181,8 @@ impl Keeper {
         let skeleton = setup.folder.join("mem").join("skeleton");
         make_skeleton(&skeleton).at(Step::Start, skeleton.display())?;
         let exits = setup.folder.join("exits");
-        let exits = OpenOptions::new().append(true).create(true).open(&exits).at(Step::Start, exits.display())?;
+        let exits =
+            OpenOptions::new().append(true).create(true).open(&exits).at(Step::Start, exits.display())?;
         const OVERLAYFS: i64 = 0x794c_7630;
         let folder = mount::open_place(&setup.folder).at(Step::Start, setup.folder.display())?;
         let on_overlay = sys::filesystem_of(folder.as_fd()).is_ok_and(|kind| kind == OVERLAYFS);
@@ -185,7 +190,8 @@ impl Keeper {
         let mut cgroups = Cgroups::find(&setup.cluster);
         cgroups.prepare();
         let listener = if setup.stay {
-            let path = Path::new(&*mount::descriptor_path(folder.as_fd()).to_string_lossy()).join("keeper.sock");
+            let path =
+                Path::new(&*mount::descriptor_path(folder.as_fd()).to_string_lossy()).join("keeper.sock");
             let _ = fs::remove_file(&path);
             Some(sys::packet_listen(&path).at(Step::Start, "keeper.sock")?)
         } else {
@@ -439,7 +445,7 @@ impl Keeper {
             let mut file: &File = file;
             let _ = file.write_all(score.as_bytes());
         }
-        let side = sys::fork_into(if new_pids { libc::CLONE_NEWPID } else { 0 }, None);
+        let side = sys::fork_into(if new_pids { libc::CLONE_NEWPID } else { 0 });
         if matches!(side, Ok(sys::Side::Child)) {
             return side;
         }
@@ -458,9 +464,11 @@ impl Keeper {
         match sys::receive_packet(report.fd.as_fd(), &mut buffer, false) {
             Ok((0, _)) => Report::Closed,
             Ok((length, fds)) if &buffer[..length] == READY => Report::Ready(fds),
-            Ok((length, _)) => Report::Failed(serde_json::from_slice(&buffer[..length]).unwrap_or_else(|_| {
-                Failure::kernel(Step::Setup, "the child said nothing that makes sense".to_owned())
-            })),
+            Ok((length, _)) => {
+                Report::Failed(serde_json::from_slice(&buffer[..length]).unwrap_or_else(|_| {
+                    Failure::kernel(Step::Setup, "the child said nothing that makes sense".to_owned())
+                }))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Report::Nothing,
             Err(_) => Report::Closed,
         }

@@ -47,7 +47,8 @@ fn logs_keep_streams_and_cut_lines() {
     let Some(machine) = Machine::new("logs_keep_streams_and_cut_lines") else { return };
     let pod = machine.run_sandbox("a");
     let script = "echo one; echo two >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; printf rest";
-    let mut spec = machine.script("log", script.replace("head", "busybox head").replace("tr ", "busybox tr ").as_str());
+    let mut spec =
+        machine.script("log", script.replace("head", "busybox head").replace("tr ", "busybox tr ").as_str());
     spec.env.push(("A".into(), "b".into()));
     assert_eq!(machine.run(&pod, &spec).code, 0);
     let log = machine.log("log");
@@ -117,7 +118,11 @@ fn exec_runs_inside() {
     spec.security.user = User::Image("web".into());
     spec.security.seccomp = Seccomp::RuntimeDefault;
     spec.mounts.push(Mount {
-        source: MountSource::PodTmpfs { name: "t".into(), size_limit: Some(1 << 20), sub_path: String::new() },
+        source: MountSource::PodTmpfs {
+            name: "t".into(),
+            size_limit: Some(1 << 20),
+            sub_path: String::new(),
+        },
         target: "/tmp".into(),
         read_only: false,
         propagation: Propagation::None,
@@ -127,11 +132,13 @@ fn exec_runs_inside() {
         let command = ["sh", "-c", script].map(String::from);
         machine.runtime.exec(&id, &command, Duration::from_millis(timeout))
     };
-    let out = exec("while ! cat /tmp/file; do :; done 2>/dev/null; echo $NAME; id -u; id -G; hostname", 5000).unwrap();
+    let out = exec("while ! cat /tmp/file; do :; done 2>/dev/null; echo $NAME; id -u; id -G; hostname", 5000)
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&out.output), "here\nvalue\n33\n34 40\nhost-of-a\n");
     assert_eq!((out.code, out.timed_out), (0, false));
     assert_eq!(exec("exit 9", 5000).unwrap().code, 9);
-    let groups = String::from_utf8(exec("cat /proc/1/cgroup /proc/self/cgroup", 5000).unwrap().output).unwrap();
+    let groups =
+        String::from_utf8(exec("cat /proc/1/cgroup /proc/self/cgroup", 5000).unwrap().output).unwrap();
     assert!(!groups.contains("coracle"), "{groups}");
     let out = exec("echo began; sleep 1000", 100).unwrap();
     assert_eq!((out.timed_out, out.output.as_slice()), (true, b"began\n".as_slice()));
@@ -259,12 +266,14 @@ fn netlink_acts_in_the_pod() {
     let again = machine.runtime.run_sandbox(&spec).unwrap().netns.unwrap();
     use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
     use std::os::unix::fs::MetadataExt;
-    let inode = |fd: &std::os::fd::OwnedFd| fs::metadata(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap().ino();
+    let inode =
+        |fd: &std::os::fd::OwnedFd| fs::metadata(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap().ino();
     assert_eq!(inode(&first.namespace), inode(&again.namespace));
     // SAFETY: the descriptor is ours and handed over.
     let socket = unsafe { Socket::from_raw_fd(first.netlink.into_raw_fd()) };
     assert!(socket.as_raw_fd() > 0);
-    let script = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; busybox ip addr show lo | grep -c 127.0.0.1";
+    let script =
+        "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; busybox ip addr show lo | grep -c 127.0.0.1";
     let pod = SandboxId("a".into());
     assert_eq!(machine.run(&pod, &machine.script("look", script)).code, 0);
     assert_eq!(machine.output("look"), "0\n1\n");

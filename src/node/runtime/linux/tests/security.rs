@@ -3,7 +3,13 @@
 use super::*;
 
 /// Runs a script in a changed container and compares its output.
-fn check(machine: &Machine, name: &str, change: impl FnOnce(&mut ContainerSpec), script: &str, expected: &str) {
+fn check(
+    machine: &Machine,
+    name: &str,
+    change: impl FnOnce(&mut ContainerSpec),
+    script: &str,
+    expected: &str,
+) {
     let pod = machine.run_sandbox("a");
     let mut spec = machine.script(name, &format!("exec 2>&1; {script}"));
     change(&mut spec);
@@ -14,7 +20,8 @@ fn check(machine: &Machine, name: &str, change: impl FnOnce(&mut ContainerSpec),
 #[test]
 fn privileges_are_as_asked() {
     let Some(machine) = Machine::new("privileges_are_as_asked") else { return };
-    let status = "grep -E '^(CapBnd|CapEff|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | busybox tr '\\t' ' '";
+    let status =
+        "grep -E '^(CapBnd|CapEff|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | busybox tr '\\t' ' '";
     let lines = |eff: &str, bnd: &str, nnp: u8, seccomp: u8| {
         format!(
             "CapEff: {eff:0>16}\nCapBnd: {bnd:0>16}\nCapAmb: {:0>16}\nNoNewPrivs: {nnp}\nSeccomp: {seccomp}\n",
@@ -41,7 +48,13 @@ fn privileges_are_as_asked() {
     let out = "mount: permission denied (are you root?)\n1\n";
     check(&machine, "mount", |_| {}, mount, out);
     let privileged = |spec: &mut ContainerSpec| spec.security.privileged = true;
-    check(&machine, "privileged", privileged, &format!("{mount}; test -w /proc/sys/kernel/panic; echo $?"), "0\n0\n");
+    check(
+        &machine,
+        "privileged",
+        privileged,
+        &format!("{mount}; test -w /proc/sys/kernel/panic; echo $?"),
+        "0\n0\n",
+    );
     let filtered = |spec: &mut ContainerSpec| {
         spec.security.add_capabilities = vec!["SYS_ADMIN".into()];
         spec.security.seccomp = Seccomp::RuntimeDefault;
@@ -89,7 +102,9 @@ fn the_root_is_closed() {
                sh: can't create /sys/kernel/uevent_seqnum: Read-only file system\n\
                head: /dev/disk: Permission denied\n4\n4\n";
     check(&machine, "hidden", |_| {}, hidden, out);
-    let proc = |spec: &mut ContainerSpec| spec.mounts = vec![Mount { target: "/proc/sys".into(), ..sample(&machine) }];
+    let proc = |spec: &mut ContainerSpec| {
+        spec.mounts = vec![Mount { target: "/proc/sys".into(), ..sample(&machine) }]
+    };
     let mut spec = machine.script("proc", "true");
     proc(&mut spec);
     let error = machine.runtime.start_container(&SandboxId("a".into()), &spec).unwrap_err();
@@ -110,7 +125,11 @@ fn the_host_root_and_many_layers_are_roots() {
     let Some(machine) = Machine::new("the_host_root_and_many_layers_are_roots") else { return };
     let host = |spec: &mut ContainerSpec| {
         spec.rootfs = Rootfs::HostRoot("/".into());
-        spec.command = vec!["/bin/sh".into(), "-c".into(), "test -d /usr && echo x > /only-here && cat /only-here".into()];
+        spec.command = vec![
+            "/bin/sh".into(),
+            "-c".into(),
+            "test -d /usr && echo x > /only-here && cat /only-here".into(),
+        ];
     };
     check(&machine, "host", host, "", "x\n");
     assert!(!Path::new("/only-here").exists());
@@ -126,7 +145,9 @@ fn the_host_root_and_many_layers_are_roots() {
 
 #[test]
 fn the_host_program_cannot_be_written_through_a_container() {
-    let Some(machine) = Machine::new("the_host_program_cannot_be_written_through_a_container") else { return };
+    let Some(machine) = Machine::new("the_host_program_cannot_be_written_through_a_container") else {
+        return;
+    };
     let mut spec = machine.sandbox("a");
     spec.sharing.host_pid = true;
     let pod = machine.runtime.run_sandbox(&spec).unwrap().id;
