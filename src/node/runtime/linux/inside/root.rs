@@ -6,7 +6,7 @@
 //!
 //! Invariant: after `build` no path leads to the host's files, but for what the specification mounts.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -44,15 +44,14 @@ pub(super) fn build(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<(), Fai
     let sources = volumes::take_sources(birth, new)?;
     let devices = devices::take(privileged)?;
     let views = take_views(birth);
-    let system =
-        if new.in_user_namespace { mount::copy_tree(Path::new("/sys"), mount::RECURSIVE).ok() } else { None };
+    let kernel = kernel_trees(privileged, new.in_user_namespace)?;
     let root = root_tree(&spec.rootfs, new)?;
     let place = mount::open_place(new.root).at(Step::Root, new.root.display())?;
     mount::attach(root.as_fd(), place.as_fd()).at(Step::Root, new.root.display())?;
     std::env::set_current_dir(new.root).at(Step::Root, new.root.display())?;
     mount::pivot_here().at(Step::Root, "pivot_root")?;
 
-    kernel_file_systems(system.as_ref(), privileged)?;
+    attach_kernel_trees(&kernel)?;
     devices::make(&devices, new, privileged)?;
     attach_views(&views, privileged)?;
     if !privileged && !spec.security.unmasked_proc {
@@ -175,24 +174,39 @@ fn make_folder(path: &str) -> Result<(), Failure> {
     }
 }
 
-/// `/proc` and `/sys`.
-fn kernel_file_systems(system: Option<&OwnedFd>, privileged: bool) -> Result<(), Failure> {
-    const PLAIN: u64 = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    for path in ["/proc", "/sys", "/dev"] {
+/// `/proc` and `/sys`, attached nowhere.
+struct KernelTrees {
+    processes: OwnedFd,
+    system: OwnedFd,
+}
+
+/// Makes them while the old ones are still in sight: in a user namespace the kernel shows no more than these.
+fn kernel_trees(privileged: bool, in_user_namespace: bool) -> Result<KernelTrees, Failure> {
+    const PLAIN: u64 = NO_SUID | NO_DEVICES | NO_EXEC;
+    let new = |kind: &CStr, attributes| mount::NewFilesystem::open(kind)?.create(attributes);
+    let processes = new(c"proc", PLAIN).at(Step::Root, "/proc")?;
+    let attributes = if privileged { PLAIN } else { PLAIN | READ_ONLY };
+    let copy = || -> io::Result<OwnedFd> {
+        let tree = mount::copy_tree(Path::new("/sys"), mount::RECURSIVE)?;
+        mount::set_attributes(tree.as_fd(), true, READ_ONLY, libc::MS_PRIVATE)?;
+        Ok(tree)
+    };
+    // It needs a network namespace of our own user namespace, which the host's is not.
+    let system = new(c"sysfs", attributes)
+        .or_else(|error| if in_user_namespace { copy() } else { Err(error) })
+        .at(Step::Root, "/sys")?;
+    Ok(KernelTrees { processes, system })
+}
+
+fn attach_kernel_trees(trees: &KernelTrees) -> Result<(), Failure> {
+    for (path, tree) in [("/proc", Some(&trees.processes)), ("/sys", Some(&trees.system)), ("/dev", None)] {
         make_folder(path)?;
-    }
-    mount::mount(c"proc", Path::new("/proc"), c"proc", PLAIN, c"").at(Step::Root, "/proc")?;
-    let flags = if privileged { PLAIN } else { PLAIN | libc::MS_RDONLY };
-    match (mount::mount(c"sysfs", Path::new("/sys"), c"sysfs", flags, c""), system) {
-        (Err(_), Some(copy)) => {
-            let attach = || -> io::Result<()> {
-                mount::set_attributes(copy.as_fd(), true, READ_ONLY, libc::MS_PRIVATE)?;
-                mount::attach(copy.as_fd(), mount::open_place(Path::new("/sys"))?.as_fd())
-            };
-            attach().at(Step::Root, "/sys")
+        if let Some(tree) = tree {
+            let place = mount::open_place(Path::new(path)).at(Step::Root, path)?;
+            mount::attach(tree.as_fd(), place.as_fd()).at(Step::Root, path)?;
         }
-        (result, _) => result.at(Step::Root, "/sys"),
     }
+    Ok(())
 }
 
 /// The container's own cgroups, by the name of their folder. What cannot be had is not shown.
