@@ -16,6 +16,8 @@ use super::sys::c_path;
 
 /// Copies the mounts below too.
 pub(super) const RECURSIVE: c_uint = 0x8000;
+/// Takes a symbolic link itself.
+pub(super) const NO_FOLLOW: c_uint = 0x100;
 /// Read-only, as an attribute of a mount.
 pub(super) const READ_ONLY: u64 = 0x1;
 /// Set-user-id bits do not count.

@@ -49,6 +49,16 @@ pub(super) fn prepare(test: &str) -> Option<(PathBuf, String)> {
     Some((folder, cluster))
 }
 
+/// Whether a test of users and privileges must be left out: with one id mapped they cannot be had.
+pub(super) fn skip_in_user_namespace(test: &str) -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+    let skip = map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"];
+    if skip {
+        eprintln!("SKIPPED: in a user namespace: {test}");
+    }
+    skip
+}
+
 pub(super) fn config(folder: &Path, cluster: &str) -> LinuxConfig {
     LinuxConfig {
         cluster_id: cluster.to_owned(),

@@ -126,8 +126,12 @@ pub(super) fn apply(birth: &Birth<'_>, identity: &Identity) -> Result<(), Failur
     }
     sys::prctl(libc::PR_SET_KEEPCAPS, 1).at(Step::Privileges, "keep capabilities")?;
     match sys::set_groups(&identity.groups) {
-        // A user namespace with one id mapped forbids the call; having none is what is asked.
-        Err(error) if identity.groups.is_empty() && error.raw_os_error() == Some(libc::EPERM) => {}
+        // A user namespace with one id mapped forbids the call. The image's groups are not to be had there.
+        Err(error) if security.supplemental_groups.is_empty() && denied(&error) => {}
+        Err(error) if denied(&error) => {
+            let cause = "supplemental groups cannot be had in this user namespace";
+            return Err(Failure::refused(Step::User, cause));
+        }
         other => other.map_err(|error| ids_failed("groups", &error))?,
     }
     sys::set_gid(identity.gid).map_err(|error| ids_failed(&format!("group {}", identity.gid), &error))?;
@@ -153,6 +157,10 @@ fn limit_to(bits: u64) -> Result<(), Failure> {
     let have = have.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0);
     let bits = bits & have;
     sys::set_capabilities(bits, bits, 0).at(Step::Privileges, "capabilities")
+}
+
+fn denied(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EPERM)
 }
 
 fn ids_failed(what: &str, error: &std::io::Error) -> Failure {

@@ -6,10 +6,11 @@
 //!
 //! Invariant: after `build` no path leads to the host's files, but for what the specification mounts.
 
-use std::ffi::{CStr, CString};
-use std::fs;
+use std::ffi::{CStr, CString, OsString};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::super::super::Rootfs;
@@ -45,10 +46,13 @@ pub(super) fn build(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<(), Fai
     let devices = devices::take(privileged)?;
     let views = take_views(birth);
     let kernel = kernel_trees(privileged, new.in_user_namespace)?;
-    let root = root_tree(&spec.rootfs, new)?;
+    let (root, entries) = root_tree(&spec.rootfs, new)?;
     let place = mount::open_place(new.root).at(Step::Root, new.root.display())?;
     mount::attach(root.as_fd(), place.as_fd()).at(Step::Root, new.root.display())?;
     std::env::set_current_dir(new.root).at(Step::Root, new.root.display())?;
+    if let (Rootfs::HostRoot(folder), Some(entries)) = (&spec.rootfs, &entries) {
+        attach_entries(folder, entries).at(Step::Root, folder.display())?;
+    }
     mount::pivot_here().at(Step::Root, "pivot_root")?;
 
     attach_kernel_trees(&kernel)?;
@@ -68,8 +72,8 @@ pub(super) fn build(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<(), Fai
     Ok(())
 }
 
-/// The root, attached nowhere.
-fn root_tree(rootfs: &Rootfs, new: &NewContainer<'_>) -> Result<OwnedFd, Failure> {
+/// The root, attached nowhere, and what goes into it where it is no overlay.
+fn root_tree(rootfs: &Rootfs, new: &NewContainer<'_>) -> Result<(OwnedFd, Option<Vec<Entry>>), Failure> {
     let (upper, work) = (new.layer.join("upper"), new.layer.join("work"));
     let folders = || -> io::Result<()> {
         fs::create_dir_all(&new.layer)?;
@@ -83,21 +87,64 @@ fn root_tree(rootfs: &Rootfs, new: &NewContainer<'_>) -> Result<OwnedFd, Failure
                 return Err(Failure::refused(Step::Root, format!("{}: no such layer", gone.display())));
             }
             let layers: Vec<PathBuf> = [new.skeleton].into_iter().chain(layers).cloned().collect();
-            overlay(&layers, &upper, &work, new.in_user_namespace).at(Step::Root, "overlay")
+            let overlay = overlay(&layers, &upper, &work, new.in_user_namespace);
+            overlay.map(|tree| (tree, None)).at(Step::Root, "overlay")
         }
         Rootfs::HostRoot(folder) => {
             let layers = [new.skeleton.clone(), folder.clone()];
             let overlay = overlay(&layers, &upper, &work, new.in_user_namespace);
-            overlay.or_else(|_| read_only_copy(folder)).at(Step::Root, folder.display())
+            let overlay = overlay.map(|tree| (tree, None));
+            let entries = || entries_of(folder).map(|(root, entries)| (root, Some(entries)));
+            overlay.or_else(|_| entries()).at(Step::Root, folder.display())
         }
     }
 }
 
-/// Where no overlay can be: the folder and all below it, without a layer to write to.
-fn read_only_copy(folder: &Path) -> io::Result<OwnedFd> {
-    let tree = mount::copy_tree(folder, mount::RECURSIVE)?;
-    mount::set_attributes(tree.as_fd(), true, READ_ONLY, libc::MS_PRIVATE)?;
-    Ok(tree)
+/// What is attached below a root in memory, where no overlay can be: copies of a folder's entries.
+struct Entry {
+    name: OsString,
+    tree: OwnedFd,
+}
+
+/// Where no overlay can be (a user namespace may not look below the mounts of the folder): a root in memory
+/// with the folder's entries in it, each read-only with all below. So new entries can be made, and `/tmp`
+/// be written.
+fn entries_of(folder: &Path) -> io::Result<(OwnedFd, Vec<Entry>)> {
+    let root = mount::memory_tree(&[(c"mode", c"0755")], 0)?;
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if ["proc", "sys", "dev", "tmp"].iter().any(|own| name == *own) {
+            continue;
+        }
+        // One that goes away meanwhile, or may not be copied, is not shown.
+        let Ok(tree) = mount::copy_tree(&folder.join(&name), mount::RECURSIVE | mount::NO_FOLLOW) else {
+            continue;
+        };
+        mount::set_attributes(tree.as_fd(), true, READ_ONLY, libc::MS_PRIVATE)?;
+        entries.push(Entry { name, tree });
+    }
+    Ok((root, entries))
+}
+
+/// Attaches them in the root that is our working directory.
+fn attach_entries(folder: &Path, entries: &[Entry]) -> io::Result<()> {
+    for entry in entries {
+        let file = File::from(entry.tree.try_clone()?);
+        let kind = file.metadata()?.file_type();
+        let place = Path::new(&entry.name);
+        if kind.is_symlink() {
+            symlink(fs::read_link(folder.join(&entry.name))?, place)?;
+            continue;
+        } else if kind.is_dir() {
+            fs::create_dir(place)?;
+        } else {
+            File::create(place)?;
+        }
+        mount::attach(entry.tree.as_fd(), mount::open_place(place)?.as_fd())?;
+    }
+    fs::create_dir("tmp")?;
+    fs::set_permissions("tmp", fs::Permissions::from_mode(0o1777))
 }
 
 /// An overlay of layers, the lowest first. `volatile`: a container's own layer never outlives a crash, so

@@ -111,6 +111,9 @@ fn refuses_what_cannot_run() {
 
 #[test]
 fn exec_runs_inside() {
+    if skip_in_user_namespace("exec_runs_inside") {
+        return;
+    }
     let Some(machine) = Machine::new("exec_runs_inside") else { return };
     let pod = machine.run_sandbox("a");
     let mut spec = machine.script("main", "echo here > /tmp/file; exec sleep 1000");
@@ -421,6 +424,16 @@ fn what_two_deaths_left_is_swept_and_the_living_is_not() {
     assert_eq!(LinuxRuntime::sweep(&machine.folder.join("state")).unwrap(), [dead.clone()]);
     assert_eq!(left_behind(&machine.folder, &dead), Vec::<String>::new());
     assert!(matches!(machine.runtime.state(&alive).unwrap(), ContainerState::Running { .. }));
+}
+
+#[test]
+fn the_probe_says_what_is_missing() {
+    let Some((folder, cluster)) = prepare("the_probe_says_what_is_missing") else { return };
+    fs::create_dir_all(folder.join("state")).unwrap();
+    let report = LinuxRuntime::probe(&config(&folder, &cluster), &World::real()).unwrap();
+    assert_eq!(report.without_limits.is_empty(), report.sentence().is_empty());
+    assert_eq!(fs::read_dir(folder.join("state")).unwrap().count(), 0);
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
