@@ -195,7 +195,11 @@ impl Cgroups {
                 if parent {
                     hand_down(&path, &tree.controllers).at(Step::Cgroup, "cgroup.subtree_control")?;
                 } else if tree.controls("memory") {
+                    // As the kubelet has it: a container dies as a whole, and a limit is one on memory and swap.
                     let _ = write(&path.join("memory.oom.group"), "1");
+                    if limits.memory_limit.is_some() {
+                        let _ = write(&path.join("memory.swap.max"), "0");
+                    }
                 }
             } else if tree.controls("memory") && limits.memory_limit.is_some() {
                 // Without swap accounting the file is not there, and nothing is lost.
@@ -278,8 +282,11 @@ impl Cgroups {
 
     /// Removes a group and those below; false while one is still busy.
     pub(super) fn remove(&self, group: &str) -> bool {
-        let gone = |tree: &Tree| remove_tree(&self.path(tree, group));
-        self.trees.iter().map(gone).fold(true, |all, gone| all && gone)
+        let mut all = true;
+        for tree in &self.trees {
+            all &= remove_tree(&self.path(tree, group));
+        }
+        all
     }
 
     /// Kills everything of the cluster, waits until it has ended, and removes all of its groups. Blocks.
@@ -394,9 +401,10 @@ fn remove_tree(path: &Path) -> bool {
     if gone(fs::remove_dir(path)) {
         return true;
     }
-    let below =
-        folders_below(path).iter().map(|folder| remove_tree(folder)).fold(true, |all, one| all && one);
-    below && gone(fs::remove_dir(path))
+    for folder in folders_below(path) {
+        remove_tree(&folder);
+    }
+    gone(fs::remove_dir(path))
 }
 
 #[cfg(test)]

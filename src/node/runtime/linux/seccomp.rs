@@ -123,11 +123,11 @@ pub(super) fn default_filters(capabilities: u64) -> Result<Filters, Failure> {
     let build = || -> Result<Filters, seccompiler::BackendError> {
         let (mut allowed, mut forbidden) = (Rules::new(), Rules::new());
         for call in ALLOWED.iter().chain(ALLOWED_HERE) {
-            allowed.insert(i64::from(*call), Vec::new());
+            allowed.insert(*call, Vec::new());
         }
         for (capability, calls) in GUARDED.iter().copied().chain([("SYS_RAWIO", RAW_IO)]) {
             let rules = if has(capability) { &mut allowed } else { &mut forbidden };
-            rules.extend(calls.iter().map(|call| (i64::from(*call), Vec::new())));
+            rules.extend(calls.iter().map(|call| (*call, Vec::new())));
         }
         guard_by_argument(&mut allowed, &mut forbidden, has("SYS_ADMIN"))?;
         let unknown = compile(allowed, SeccompAction::Errno(libc::ENOSYS as u32), SeccompAction::Allow)?;
@@ -148,7 +148,7 @@ fn guard_by_argument(
         SeccompRule::new(vec![condition])
     };
     let (word, long) = (SeccompCmpArgLen::Dword, SeccompCmpArgLen::Qword);
-    allowed.insert(i64::from(libc::SYS_clone), Vec::new());
+    allowed.insert(libc::SYS_clone, Vec::new());
     if !admin {
         let namespaces = [
             libc::CLONE_NEWNS,
@@ -164,15 +164,15 @@ fn guard_by_argument(
             first(long.clone(), SeccompCmpOp::MaskedEq(flag), flag)
         };
         let rules = namespaces.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
-        forbidden.insert(i64::from(libc::SYS_clone), rules);
+        forbidden.insert(libc::SYS_clone, rules);
     }
     let personalities = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
     let rule = |value: &u64| first(word.clone(), SeccompCmpOp::Eq, *value);
     let rules = personalities.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
-    allowed.insert(i64::from(libc::SYS_personality), rules);
-    allowed.insert(i64::from(libc::SYS_socket), Vec::new());
+    allowed.insert(libc::SYS_personality, rules);
+    allowed.insert(libc::SYS_socket, Vec::new());
     let vsock = first(word, SeccompCmpOp::Eq, libc::AF_VSOCK as u64)?;
-    forbidden.insert(i64::from(libc::SYS_socket), vec![vsock]);
+    forbidden.insert(libc::SYS_socket, vec![vsock]);
     Ok(())
 }
 

@@ -45,14 +45,18 @@ pub(super) struct Birth<'a> {
     pub(super) capabilities: u64,
     /// The number of the last capability that the kernel knows.
     pub(super) last_capability: u32,
+    /// The limit of open files that the keeper was started with.
+    pub(super) file_limit: Option<(u64, u64)>,
     /// The filters of system calls, if any.
     pub(super) filters: Option<&'a Filters>,
 }
 
 /// A volume whose source the keeper has found.
 pub(super) struct Volume {
-    /// A path in the keeper's mount namespace.
+    /// A path in the host's mount namespace, or else in the keeper's.
     pub(super) source: PathBuf,
+    /// Which of the two.
+    pub(super) of_host: bool,
     /// A folder inside the source, made if missing.
     pub(super) inside: String,
     /// Where it goes.
@@ -147,6 +151,9 @@ fn begin(birth: &Birth<'_>) -> Result<(), Failure> {
     sys::reset_signals();
     sys::new_session();
     sys::set_umask(0o022);
+    if let Some(limit) = birth.file_limit {
+        sys::set_file_limit(limit);
+    }
     birth.cgroups.enter(birth.group)
 }
 

@@ -57,12 +57,13 @@ pub(super) fn prepare(
 
 /// Sets a parameter of the pod's namespaces, and only of those.
 fn set_sysctl(name: &str, value: &str, spec: &SandboxSpec) -> Result<(), Failure> {
-    let network = name.starts_with("net.") && !spec.sharing.host_network;
+    let network = name.starts_with("net.");
     let messages = name.starts_with("kernel.msg")
         || name.starts_with("kernel.sem")
         || name.starts_with("kernel.shm")
         || name.starts_with("fs.mqueue.");
-    if !network && !(messages && !spec.sharing.host_ipc) {
+    let own = (network && !spec.sharing.host_network) || (messages && !spec.sharing.host_ipc);
+    if !own {
         return Err(Failure::refused(Step::Sysctl, format!("{name} is not of the pod's own namespaces")));
     }
     // As sysctl(8): dots part, and slashes stand for dots within a name.

@@ -34,9 +34,9 @@ pub(super) fn take_sources(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<
     let tree = mount::copy_tree(&new.hostname, 0).at(Step::Mount, "the host name")?;
     let target = "/etc/hostname".to_owned();
     sources.push(Source { tree, target, folder: false, needed: false });
-    for volume in &new.volumes {
+    for (volume, tree) in new.volumes.iter().zip(copy_all(new)?) {
         let what = || format!("{} to {}", volume.source.display(), volume.target);
-        let tree = copy(volume, new).map_err(|error| match error.kind() {
+        let tree = tree.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::refused(Step::Mount, format!("{}: {error}", what())),
             _ => Failure::kernel(Step::Mount, format!("{}: {error}", what())),
         })?;
@@ -63,15 +63,24 @@ pub(super) fn take_sources(birth: &Birth<'_>, new: &NewContainer<'_>) -> Result<
     Ok(sources)
 }
 
-fn copy(volume: &Volume, new: &NewContainer<'_>) -> io::Result<OwnedFd> {
-    if volume.propagation == Propagation::Bidirectional {
-        // Only a copy taken in the host's own table is a peer of the host's mount.
-        let ours = File::open("/proc/self/ns/mnt")?;
-        sys::setns(new.host_mounts, libc::CLONE_NEWNS)?;
-        let tree = mount::copy_tree(&volume.source, mount::RECURSIVE);
-        sys::setns(ours.as_fd(), libc::CLONE_NEWNS)?;
-        return tree;
+/// Copies the mounts of all sources: the host's own in the host's mount namespace, so that they are what the
+/// host sees now, and peers of its mounts; the pod's in ours.
+fn copy_all(new: &NewContainer<'_>) -> Result<Vec<io::Result<OwnedFd>>, Failure> {
+    let host = new.volumes.iter().any(|volume| volume.of_host);
+    let ours = File::open("/proc/self/ns/mnt").at(Step::Namespaces, "/proc/self/ns/mnt")?;
+    let mut trees: Vec<Option<io::Result<OwnedFd>>> = new.volumes.iter().map(|_| None).collect();
+    if host {
+        sys::setns(new.host_mounts, libc::CLONE_NEWNS).at(Step::Namespaces, "the host's mounts")?;
+        for (tree, volume) in trees.iter_mut().zip(&new.volumes).filter(|(_, volume)| volume.of_host) {
+            *tree = Some(mount::copy_tree(&volume.source, mount::RECURSIVE));
+        }
+        sys::setns(ours.as_fd(), libc::CLONE_NEWNS).at(Step::Namespaces, "mounts")?;
     }
+    let copies = trees.into_iter().zip(&new.volumes);
+    Ok(copies.map(|(tree, volume)| tree.unwrap_or_else(|| copy_of_pod(volume))).collect())
+}
+
+fn copy_of_pod(volume: &Volume) -> io::Result<OwnedFd> {
     if volume.inside.is_empty() {
         return mount::copy_tree(&volume.source, mount::RECURSIVE);
     }

@@ -80,6 +80,7 @@ impl Keeper {
                 hostname: &pod.spec.hostname,
                 capabilities,
                 last_capability: self.last_capability,
+                file_limit: self.file_limit,
                 filters: filters.as_deref(),
             };
             inside::become_command(&birth, process.end.fd.as_fd())

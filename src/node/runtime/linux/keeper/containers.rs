@@ -91,17 +91,18 @@ impl Keeper {
         let shm = self.pod_shm(sandbox)?;
         let mut volumes = Vec::new();
         for mount in &spec.mounts {
-            let (source, inside) = match &mount.source {
-                MountSource::Host(path) => (path.clone(), String::new()),
+            let (source, inside, of_host) = match &mount.source {
+                MountSource::Host(path) => (path.clone(), String::new(), true),
                 MountSource::PodTmpfs { name, size_limit, sub_path } => {
                     if !is_plain(name) || name == "shm" {
                         return Err(Failure::refused(Step::Mount, format!("{name:?} is no volume's name")));
                     }
-                    (self.pod_memory(sandbox, name, *size_limit)?, sub_path.clone())
+                    (self.pod_memory(sandbox, name, *size_limit)?, sub_path.clone(), false)
                 }
             };
             volumes.push(Volume {
                 source,
+                of_host,
                 inside,
                 target: mount.target.clone(),
                 read_only: mount.read_only,
@@ -151,6 +152,7 @@ impl Keeper {
                 hostname: &pod.spec.hostname,
                 capabilities: prepared.capabilities,
                 last_capability: self.last_capability,
+                file_limit: self.file_limit,
                 filters: filters.as_deref(),
             };
             let mut new = NewContainer {
@@ -266,7 +268,7 @@ impl Keeper {
 
     /// Reads what is left of the output of a container that has ended.
     fn drain(&mut self, id: &str) {
-        for stream in 0..STREAMS.len() {
+        for (stream, name) in STREAMS.iter().enumerate() {
             // A pipe holds at most a megabyte; a process that still writes gets no further chance.
             for _ in 0..16 {
                 let open = self.containers.get(id).is_some_and(|container| container.pipes[stream].is_some());
@@ -279,7 +281,7 @@ impl Keeper {
             let Some(container) = self.containers.get_mut(id) else { return };
             if let Some((watched, mut lines)) = container.pipes[stream].take() {
                 let mut out = Vec::new();
-                lines.end(STREAMS[stream], now, &mut out);
+                lines.end(name, now, &mut out);
                 let _ = container.log.write_all(&out);
                 drop(self.unwatch(watched));
             }

@@ -109,6 +109,7 @@ struct Keeper {
     oom: Option<(File, String)>,
     title: Title,
     last_capability: u32,
+    file_limit: Option<(u64, u64)>,
     in_user_namespace: bool,
     /// The writable layers of all containers lie in memory.
     in_memory: bool,
@@ -158,6 +159,11 @@ impl Keeper {
             let _ = file.write_all(b"-998");
             (file, if before.trim().is_empty() { "0".to_owned() } else { before.trim().to_owned() })
         });
+        // A pod takes some seven descriptors; the usual limit of 1,024 is for programs that use select.
+        let file_limit = sys::file_limit().ok();
+        if let Some((_, most)) = file_limit {
+            sys::set_file_limit((most, most));
+        }
         let title = argument_memory();
         sys::overwrite_arguments(
             title.0,
@@ -220,6 +226,7 @@ impl Keeper {
             oom,
             title,
             last_capability: number("/proc/sys/kernel/cap_last_cap").unwrap_or(40),
+            file_limit,
             in_user_namespace: in_user_namespace(),
             in_memory: on_overlay || setup.layers_in_memory,
             skeleton,

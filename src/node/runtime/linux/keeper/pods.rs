@@ -116,7 +116,7 @@ impl Keeper {
         let report = self.report(watched);
         let Some(sandbox) = self.sandboxes.get_mut(id) else { return };
         match report {
-            Report::Nothing => return,
+            Report::Nothing => {}
             Report::Ready(fds) => {
                 sandbox.network = fds;
                 let before = std::mem::replace(&mut sandbox.phase, Phase::Ready);

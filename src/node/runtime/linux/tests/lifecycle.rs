@@ -307,11 +307,34 @@ fn host_program() -> i32 {
     let runtime = LinuxRuntime::start(&config, &World::real()).unwrap();
     let spec = SandboxSpec { id: "a".into(), pod: "default/a".into(), ..SandboxSpec::default() };
     let pod = runtime.run_sandbox(&spec).unwrap().id;
+    if arguments[2] == "deaf" {
+        assert_eq!(run_deaf(&runtime, &pod, &folder), 7);
+        drop(runtime);
+        println!("ready");
+        return 0;
+    }
     let command = ["sh", "-c", "echo up; exec sleep 1000"].map(String::from).to_vec();
     runtime.start_container(&pod, &container(&folder, "orphan", command)).unwrap();
     println!("ready");
     loop {
         std::thread::park();
+    }
+}
+
+/// Runs a container in a program that ignores SIGCHLD and takes every child that it can get.
+fn run_deaf(runtime: &LinuxRuntime, pod: &SandboxId, folder: &Path) -> i32 {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let (sender, events) = crossbeam_channel::unbounded();
+    runtime.subscribe(Box::new(move |event| drop(sender.send(event))));
+    let command = ["sh", "-c", "sleep 0.1; exit 7"].map(String::from).to_vec();
+    runtime.start_container(pod, &container(folder, "deaf", command)).unwrap();
+    // SAFETY: a wait for any child, which there must not be.
+    let child = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) };
+    assert_eq!(child, -1);
+    match events.recv().unwrap() {
+        RuntimeEvent::Exited { exit, .. } => exit.code,
+        RuntimeEvent::Lost { reason } => panic!("{reason}"),
     }
 }
 
@@ -359,6 +382,15 @@ fn a_killed_host_leaves_nothing() {
     host.kill().unwrap();
     host.wait().unwrap();
     wait_until_gone(&folder, &cluster);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_host_that_takes_every_child_gets_exit_codes() {
+    let Some((folder, cluster)) = prepare("a_host_that_takes_every_child_gets_exit_codes") else { return };
+    let mut host = start_host(&folder, &cluster, "deaf");
+    assert!(host.wait().unwrap().success());
+    assert_eq!(left_behind(&folder, &cluster), Vec::<String>::new());
     fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -421,9 +453,53 @@ fn what_two_deaths_left_is_swept_and_the_living_is_not() {
     sys::pidfd_signal(std::os::fd::AsFd::as_fd(&keeper), libc::SIGKILL).unwrap();
     sys::poll(&[(std::os::fd::AsRawFd::as_raw_fd(&keeper), libc::POLLIN)], 20_000).unwrap();
     assert!(!left_behind(&machine.folder, &dead).is_empty());
-    assert_eq!(LinuxRuntime::sweep(&machine.folder.join("state")).unwrap(), [dead.clone()]);
+    assert_eq!(LinuxRuntime::sweep(&machine.folder.join("state")).unwrap(), std::slice::from_ref(&dead));
     assert_eq!(left_behind(&machine.folder, &dead), Vec::<String>::new());
     assert!(matches!(machine.runtime.state(&alive).unwrap(), ContainerState::Running { .. }));
+}
+
+#[test]
+fn mounts_are_told_both_ways_where_asked() {
+    use super::super::mount;
+    let Some(machine) = Machine::new("mounts_are_told_both_ways_where_asked") else { return };
+    let shared = machine.folder.join("shared");
+    fs::create_dir_all(shared.join("below")).unwrap();
+    struct Unmount(PathBuf);
+    impl Drop for Unmount {
+        fn drop(&mut self) {
+            while mount::detach(&self.0).is_ok() {}
+        }
+    }
+    mount::mount(c"test", &shared, c"tmpfs", 0, c"").unwrap();
+    let _unmount = Unmount(shared.clone());
+    mount::propagate(&shared, libc::MS_SHARED).unwrap();
+    fs::create_dir(shared.join("in")).unwrap();
+    fs::create_dir(shared.join("out")).unwrap();
+    let pod = machine.run_sandbox("a");
+    let start = |name: &str, propagation| {
+        let script =
+            "while ! test -e /v/in/mark; do sleep 0.01; done; busybox mount -t tmpfs inner /v/out; exit $?";
+        let mut spec = machine.script(name, script);
+        spec.security.privileged = true;
+        spec.mounts = vec![Mount {
+            source: MountSource::Host(shared.clone()),
+            target: "/v".into(),
+            read_only: false,
+            propagation,
+        }];
+        machine.runtime.start_container(&pod, &spec).unwrap()
+    };
+    let table = || fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let one_way = start("one-way", Propagation::HostToContainer);
+    mount::mount(c"test", &shared.join("in"), c"tmpfs", 0, c"").unwrap();
+    let _unmount_in = Unmount(shared.join("in"));
+    fs::write(shared.join("in/mark"), "").unwrap();
+    assert_eq!(machine.exit(&one_way).code, 0);
+    assert!(!table().contains(" - tmpfs inner "));
+    let both = start("both", Propagation::Bidirectional);
+    assert_eq!(machine.exit(&both).code, 0);
+    let _unmount_out = Unmount(shared.join("out"));
+    assert!(table().lines().any(|line| line.contains("shared/out") && line.contains(" - tmpfs inner ")));
 }
 
 #[test]
