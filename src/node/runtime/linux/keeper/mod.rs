@@ -7,7 +7,7 @@
 //! Invariant: when the host's socket ends, everything that was made here is undone and the process exits,
 //! unless it was told to stay for adoption.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -103,6 +103,8 @@ struct Keeper {
     timers: BTreeMap<(Moment, u64), ()>,
     /// Groups that were busy when they were to be removed: how often tried.
     busy: BTreeMap<String, u32>,
+    /// Groups that stayed busy past the bound.
+    stuck: BTreeSet<String>,
     filters: BTreeMap<u64, Rc<Filters>>,
     host_mounts: File,
     own_pids: File,
@@ -220,6 +222,7 @@ impl Keeper {
             commands: BTreeMap::new(),
             timers: BTreeMap::new(),
             busy: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             filters: BTreeMap::new(),
             host_mounts,
             own_pids: open("/proc/self/ns/pid")?,
@@ -317,9 +320,17 @@ impl Keeper {
     /// Tries again to remove groups that were busy. A process leaves its group a moment after its end is
     /// told, without a further event on v1.
     fn retry_busy(&mut self) {
+        if self.busy.is_empty() {
+            return;
+        }
         for (group, tries) in std::mem::take(&mut self.busy) {
-            if !self.cgroups.remove(&group) && tries < limits::CGROUP_REMOVAL_TRIES {
+            if self.cgroups.remove(&group) {
+                continue;
+            }
+            if tries < limits::CGROUP_REMOVAL_TRIES {
                 self.busy.insert(group, tries + 1);
+            } else {
+                self.stuck.insert(group);
             }
         }
         self.finish_removals();

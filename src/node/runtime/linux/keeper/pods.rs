@@ -43,6 +43,8 @@ pub(super) struct Sandbox {
     memory: BTreeMap<String, PathBuf>,
     /// The containers forgotten at its end, whose layers are still to be deleted.
     layers: Vec<String>,
+    /// Its group stayed busy past the bound.
+    gave_up: bool,
     failure: Option<Failure>,
     starting: Vec<Asker>,
     removing: Vec<Asker>,
@@ -102,6 +104,7 @@ impl Keeper {
             network: Vec::new(),
             memory: BTreeMap::new(),
             layers: Vec::new(),
+            gave_up: false,
             failure: None,
             starting: vec![asker],
             removing: Vec::new(),
@@ -189,6 +192,7 @@ impl Keeper {
             None => self.answer(asker, Answer::Done),
             Some(sandbox) => {
                 sandbox.removing.push(asker);
+                sandbox.gave_up = false;
                 self.begin_removal(id);
                 self.finish_removals();
             }
@@ -265,10 +269,17 @@ impl Keeper {
             if self.busy.contains_key(&group) {
                 continue;
             }
-            // Tried up to a bound; a group that stays busy after that is left to the end of the cluster.
-            if !self.cgroups.remove(&group) {
-                self.cgroups.kill(&group);
-                self.busy.insert(group, 0);
+            let removed = self.cgroups.remove(&group);
+            if !removed && self.stuck.remove(&group) {
+                self.give_up(&id);
+                continue;
+            }
+            if !removed {
+                let gave_up = self.sandboxes.get(&id).is_some_and(|sandbox| sandbox.gave_up);
+                if !gave_up {
+                    self.cgroups.kill(&group);
+                    self.busy.insert(group, 0);
+                }
                 continue;
             }
             let _ = fs::remove_dir_all(self.pod_folder(&id));
@@ -277,6 +288,20 @@ impl Keeper {
                     self.answer(asker, Answer::Text(sandbox.layers.join(",")));
                 }
             }
+        }
+    }
+
+    /// Leaves a sandbox whose group stays busy until its removal is asked for again.
+    fn give_up(&mut self, id: &str) {
+        let Some(sandbox) = self.sandboxes.get_mut(id) else { return };
+        sandbox.gave_up = true;
+        for asker in std::mem::take(&mut sandbox.removing) {
+            let cause = "its cgroup stays busy: a process of it does not end";
+            self.answer(asker, Answer::Failed(Failure::kernel(Step::Remove, cause)));
+        }
+        // At the end of all, the whole tree is tried once more.
+        if self.ending.is_some() {
+            self.sandboxes.remove(id);
         }
     }
 

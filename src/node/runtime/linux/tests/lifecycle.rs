@@ -227,7 +227,11 @@ fn pods_share_what_they_should() {
     let (first, second) = (machine.output("first"), machine.output("second"));
     let (first, second): (Vec<&str>, Vec<&str>) = (first.lines().collect(), second.lines().collect());
     assert_eq!(first[..3], second[..3]);
-    assert!((3..6).all(|index| first[index] != second[index]), "{first:?} {second:?}");
+    for (index, name) in ["pid", "mnt", "cgroup"].iter().enumerate() {
+        let own = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        let own = own.to_str().unwrap();
+        assert!(own != first[3 + index] && own != second[3 + index], "{first:?} {second:?}");
+    }
     assert_eq!(second[6..], ["w", "s", "host-of-a", "host-of-a"]);
     let own = fs::read_link("/proc/self/ns/net").unwrap();
     assert_ne!(own.to_str().unwrap(), first[0]);
