@@ -466,4 +466,33 @@ mod tests {
         assert_eq!(text(false), v1);
         assert_eq!(text(true), "cpu.weight=10;cpu.max=50000 100000;memory.max=1048576;pids.max=9;");
     }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a process to be killed")]
+    fn groups_without_a_unified_tree_are_killed_and_removed() {
+        if sys::effective_uid() != 0 {
+            let test = "groups_without_a_unified_tree_are_killed_and_removed";
+            assert!(std::env::var("REQUIRE_ROOT").as_deref() != Ok("1"), "{test} needs root");
+            eprintln!("SKIPPED: needs root: {test}");
+            return;
+        }
+        let mut cgroups = Cgroups::find(&format!("test-{}-v1", std::process::id()));
+        cgroups.trees.retain(|tree| !tree.unified);
+        cgroups.prepare();
+        if !cgroups.can_find() {
+            return;
+        }
+        cgroups.create("pod", &Resources::default(), true).unwrap();
+        cgroups.create("pod/container", &Resources::default(), false).unwrap();
+        let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        for tree in &cgroups.trees {
+            let path = cgroups.path(tree, "pod/container/cgroup.procs");
+            fs::write(path, child.id().to_string()).unwrap();
+        }
+        assert!(!cgroups.remove(""));
+        cgroups.kill("pod");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
+        assert!(cgroups.destroy());
+        assert!(cgroups.trees.iter().all(|tree| !cgroups.path(tree, "").exists()));
+    }
 }

@@ -404,6 +404,24 @@ pub(super) fn close_from(first: u32, at_once: bool) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, flags) }).map(drop)
 }
 
+/// Closes every descriptor but the first three and `kept`.
+pub(super) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd() as c_uint;
+    if kept > 3 {
+        let (first, last): (c_uint, c_uint) = (3, kept - 1);
+        // SAFETY: callers are children of the keeper that execute next, and use no other descriptor.
+        check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0 as c_uint) })?;
+    }
+    close_from(kept + 1, true)
+}
+
+/// Leaves the keys of the keeper's session behind.
+pub(super) fn new_keyring() {
+    const JOIN_SESSION_KEYRING: c_long = 1;
+    // SAFETY: a null name asks for a new, nameless one. Kernels without keys have none to leave.
+    unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<c_char>()) };
+}
+
 /// Puts a copy of `fd` at `number`, open across exec.
 pub(super) fn put_at(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     // SAFETY: callers are children of the keeper, which hold nothing at the numbers 0 to 2.

@@ -150,6 +150,7 @@ fn join_container(birth: &Birth<'_>, container: BorrowedFd<'_>) -> Result<std::c
 fn begin(birth: &Birth<'_>) -> Result<(), Failure> {
     sys::reset_signals();
     sys::new_session();
+    sys::new_keyring();
     sys::set_umask(0o022);
     if let Some(limit) = birth.file_limit {
         sys::set_file_limit(limit);
@@ -175,13 +176,19 @@ fn run(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failure> {
         }
         sys::put_at(pipe, number).at(Step::Output, "a pipe")?;
     }
-    sys::close_from(3, false).at(Step::Output, "close_range")?;
+    // Before the working directory is entered: it could name a descriptor.
+    drop(null);
+    sys::close_all_but(birth.report).at(Step::Output, "close_range")?;
     let folder = if spec.working_dir.is_empty() { "/" } else { &spec.working_dir };
     let early = std::env::set_current_dir(folder);
     privileges::apply(birth, &identity)?;
     if early.is_err() {
         std::env::set_current_dir(folder)
             .map_err(|error| Failure::refused(Step::WorkingDir, format!("{folder}: {error}")))?;
+    }
+    // The kernel has no path for a directory outside the root.
+    if !std::env::current_dir().is_ok_and(|path| path.is_absolute()) {
+        return Err(Failure::refused(Step::WorkingDir, format!("{folder}: outside the root")));
     }
     let environment = program::environment(&spec.env, birth.hostname, &identity.home);
     let path = program::find(&spec.command, &environment)?;

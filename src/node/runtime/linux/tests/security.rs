@@ -100,11 +100,18 @@ fn the_root_is_closed() {
     assert_eq!(fs::read_to_string(machine.folder.join("volume/new")).unwrap(), "c\n");
     let hidden = "busybox wc -c < /proc/interrupts; echo 1 > /proc/sys/kernel/panic; echo > /sys/kernel/uevent_seqnum; \
                   busybox mknod /dev/disk b 254 0 2>/dev/null; busybox head -c 1 /dev/disk 2>/dev/null || echo none; ls -A /sys/firmware; \
-                  ls /proc/self/fd | busybox wc -l; busybox ps | grep -c .";
+                  ls /proc/self/fd | busybox wc -l; busybox ps | grep -c 'coracle-[k]eeper'";
     let out = "0\nsh: can't create /proc/sys/kernel/panic: Read-only file system\n\
                sh: can't create /sys/kernel/uevent_seqnum: Read-only file system\n\
-               none\n4\n4\n";
+               none\n4\n0\n";
     check(&machine, "hidden", |_| {}, hidden, out);
+    // A working directory by descriptor leads nowhere.
+    for number in 3..40 {
+        let mut spec = machine.script("fd", "true");
+        spec.working_dir = format!("/proc/self/fd/{number}");
+        let error = machine.runtime.start_container(&SandboxId("a".into()), &spec);
+        assert!(matches!(error, Err(RuntimeError::Refused { .. } | RuntimeError::Kernel { .. })), "{number}");
+    }
     let proc = |spec: &mut ContainerSpec| {
         spec.mounts = vec![Mount { target: "/proc/sys".into(), ..sample(&machine) }]
     };
