@@ -25,7 +25,7 @@ use super::super::{
 };
 use super::cgroup::Cgroups;
 use super::wire::{self, Answer, Ask, At, Failure, FromKeeper, Packet, Request, Setup, Step};
-use super::{launch, sweep, sys};
+use super::{launch, packets, sweep, sys};
 use crate::world::World;
 
 /// What becomes of the containers when the host program ends, however it does.
@@ -204,7 +204,7 @@ fn start(config: &LinuxConfig, world: &World) -> Result<LinuxRuntime, Failure> {
     let (socket, lock) = match lock_folder(&folder).at(Step::State, folder.display())? {
         Some(lock) => {
             sweep::clean(&folder, &cgroups, true);
-            let (ours, theirs) = sys::packet_pair().at(Step::Start, "a socket pair")?;
+            let (ours, theirs) = packets::pair().at(Step::Start, "a socket pair")?;
             launch::launch(id, theirs.as_fd(), lock.as_fd()).at(Step::Start, "clone and exec")?;
             (ours, Some(lock))
         }
@@ -212,7 +212,7 @@ fn start(config: &LinuxConfig, world: &World) -> Result<LinuxRuntime, Failure> {
             let place = File::open(&folder).at(Step::State, folder.display())?;
             let path = super::mount::descriptor_path(place.as_fd());
             let path = Path::new(&*path.to_string_lossy()).join("keeper.sock");
-            let socket = sys::packet_connect(&path);
+            let socket = packets::connect(&path);
             (socket.at(Step::Start, "the keeper that stayed cannot be reached")?, None)
         }
         None => return Err(Failure::refused(Step::Start, "its id is in use by a host that lives")),
@@ -475,7 +475,7 @@ impl Drop for LinuxRuntime {
             return;
         }
         self.shared.stopping.store(true, Ordering::Release);
-        sys::end_socket(self.shared.socket.as_fd());
+        packets::end(self.shared.socket.as_fd());
         let reader = self.reader.lock().take();
         if let Some(reader) = reader
             && reader.thread().id() != std::thread::current().id()

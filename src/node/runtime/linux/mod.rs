@@ -13,6 +13,7 @@ mod inside;
 mod keeper;
 mod launch;
 mod mount;
+mod packets;
 mod probe;
 mod seccomp;
 mod sweep;

@@ -5,14 +5,14 @@
 //!
 //! Invariant: every descriptor made here is close-on-exec.
 
-use std::ffi::{CStr, CString, c_int, c_long, c_uint};
+use std::ffi::{CStr, CString, c_int, c_uint};
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::ptr;
 
-use super::sys::c_path;
+use super::sys::{c_path, check, owned};
 
 /// Copies the mounts below too.
 pub(super) const RECURSIVE: c_uint = 0x8000;
@@ -28,15 +28,6 @@ pub(super) const NO_DEVICES: u64 = 0x4;
 pub(super) const NO_EXEC: u64 = 0x8;
 
 const EMPTY_PATH: c_uint = 0x1000;
-
-fn check(result: c_long) -> io::Result<c_long> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-fn owned(result: c_long) -> io::Result<OwnedFd> {
-    // SAFETY: callers pass the answer of a call that makes a descriptor; it is ours alone.
-    check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
-}
 
 /// The old mount call, with a path as target.
 pub(super) fn mount(source: &CStr, target: &Path, kind: &CStr, flags: u64, options: &CStr) -> io::Result<()> {

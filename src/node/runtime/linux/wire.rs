@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::{ContainerSpec, ContainerState, Exit, RuntimeError, SandboxSpec};
-use super::sys;
+use super::{packets, sys};
 use crate::limits;
 
 /// What the host asks.
@@ -289,7 +289,7 @@ impl Packet {
     /// Sends it as one packet.
     pub(super) fn send(&self, socket: BorrowedFd<'_>, wait: bool) -> io::Result<()> {
         let fds: Vec<RawFd> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
-        sys::send_packet(socket, &self.bytes, &fds, wait)
+        packets::send(socket, &self.bytes, &fds, wait)
     }
 }
 
@@ -300,7 +300,7 @@ pub(super) fn receive<T: DeserializeOwned>(
     wait: bool,
 ) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     buffer.resize(limits::KEEPER_PACKET_BYTES + 1, 0);
-    let (length, mut fds) = match sys::receive_packet(socket, buffer, wait) {
+    let (length, mut fds) = match packets::receive(socket, buffer, wait) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
         other => other?,
     };

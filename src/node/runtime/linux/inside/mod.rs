@@ -14,7 +14,7 @@ use super::super::{ContainerSpec, Propagation, SandboxSpec, Sharing};
 use super::cgroup::Cgroups;
 use super::seccomp::Filters;
 use super::wire::{At, Failure, Step};
-use super::{mount, sys};
+use super::{mount, packets, sys};
 
 mod devices;
 pub(super) mod identity;
@@ -97,7 +97,7 @@ pub(super) struct NewContainer<'a> {
 
 fn tell(report: BorrowedFd<'_>, failure: &Failure) {
     let text = serde_json::to_vec(failure).unwrap_or_default();
-    let _ = sys::send_packet(report, &text, &[], true);
+    let _ = packets::send(report, &text, &[], true);
 }
 
 /// Becomes the container. Never returns.

@@ -13,7 +13,7 @@ use std::path::Path;
 use super::super::super::SandboxSpec;
 use super::super::cgroup::Cgroups;
 use super::super::wire::{At, Failure, Step};
-use super::super::{mount, sys};
+use super::super::{mount, packets, sys};
 
 /// Makes the pod's namespaces and cgroup and tells the keeper, with the network namespace and its netlink.
 pub(super) fn prepare(
@@ -52,7 +52,7 @@ pub(super) fn prepare(
         enter_nothing().at(Step::Root, "of the pod's first process")?;
     }
     let fds: Vec<RawFd> = sent.iter().map(AsRawFd::as_raw_fd).collect();
-    sys::send_packet(report, super::READY, &fds, true).at(Step::Setup, "the report")
+    packets::send(report, super::READY, &fds, true).at(Step::Setup, "the report")
 }
 
 /// Sets a parameter of the pod's namespaces, and only of those.

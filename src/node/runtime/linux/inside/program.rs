@@ -9,8 +9,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use super::super::sys;
 use super::super::wire::{At, Failure, Step};
+use super::super::{packets, sys};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -100,7 +100,7 @@ pub(super) fn execute(
     let environment: Vec<CString> =
         environment.iter().map(|(name, value)| text(format!("{name}={value}"))).collect::<Result<_, _>>()?;
     let program = text(path.to_owned())?;
-    sys::send_packet(report, super::READY, &[], true).at(Step::Setup, "the report")?;
+    packets::send(report, super::READY, &[], true).at(Step::Setup, "the report")?;
     let error = sys::execute(&program, &arguments, &environment);
     Err(Failure::refused(Step::Exec, format!("exec {path}: {}", plain(&error))))
 }

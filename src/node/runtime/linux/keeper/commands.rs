@@ -7,11 +7,11 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::super::{ContainerSpec, Seccomp};
+use super::super::super::ContainerSpec;
 use super::super::inside::{self, Birth};
+use super::super::packets;
 use super::super::sys::{self, Ending, Side};
 use super::super::wire::{Answer, At, Failure, Step};
 use super::containers::Phase;
@@ -58,15 +58,11 @@ impl Keeper {
     ) -> Result<(), Failure> {
         let gone = || Failure::kernel(Step::Exec, "the container is not running");
         let capabilities = self.containers.get(&id).ok_or_else(gone)?.capabilities;
-        let filters = match spec.security.seccomp {
-            Seccomp::RuntimeDefault if !spec.security.privileged => Some(self.filters(capabilities)?),
-            _ => None,
-        };
-        let filters: Option<Rc<_>> = filters;
+        let filters = self.filters_of(&spec, capabilities)?;
         let container = self.containers.get(&id).ok_or_else(gone)?;
         let process = container.process.as_ref().ok_or_else(gone)?;
         let pod = self.sandboxes.get(&container.sandbox).ok_or_else(gone)?;
-        let (ours, theirs) = sys::packet_pair().at(Step::Setup, "a socket pair")?;
+        let (ours, theirs) = packets::pair().at(Step::Setup, "a socket pair")?;
         let (out, out_write) = sys::pipe().at(Step::Output, "a pipe")?;
         let pids = process.end.fd.as_fd();
         let side = self.fork(false, Some(pids), spec.resources.oom_score_adj).at(Step::Clone, "clone")?;

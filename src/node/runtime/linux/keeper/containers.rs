@@ -8,8 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::super::super::{ContainerSpec, MountSource, Rootfs, Seccomp};
+use super::super::super::{ContainerSpec, MountSource, Rootfs};
 use super::super::inside::{self, Birth, NewContainer, Volume, privileges};
+use super::super::packets;
 use super::super::sys::{self, Ending, Side};
 use super::super::wire::{Answer, At, Failure, FromKeeper, Step, WireExit, WireState, nanoseconds};
 use super::logs::{Lines, STREAMS};
@@ -29,6 +30,9 @@ pub(super) enum Phase {
     Exited(WireExit),
 }
 
+/// The two output pipes, while they are open.
+type Pipes = [Option<(Watched, Lines)>; 2];
+
 /// One container.
 #[derive(Debug)]
 pub(super) struct Container {
@@ -42,7 +46,7 @@ pub(super) struct Container {
     pub(super) shares_pids: bool,
     folder: PathBuf,
     log: File,
-    pipes: [Option<(Watched, Lines)>; 2],
+    pipes: Pipes,
     removing: Vec<Asker>,
 }
 
@@ -122,12 +126,7 @@ impl Keeper {
     ) -> Result<(), Failure> {
         let spec = Rc::new(*spec);
         let prepared = self.prepare(sandbox, id, &spec)?;
-        let filters = match spec.security.seccomp {
-            Seccomp::RuntimeDefault if !spec.security.privileged => {
-                Some(self.filters(prepared.capabilities)?)
-            }
-            _ => None,
-        };
+        let filters = self.filters_of(&spec, prepared.capabilities)?;
         let Some(pod) = self.sandboxes.get(sandbox) else {
             return Err(Failure::kernel(Step::Setup, "no such sandbox"));
         };
@@ -136,7 +135,7 @@ impl Keeper {
         };
         let sharing = pod.spec.sharing;
         let group = format!("{}/{id}", pod.group);
-        let (ours, theirs) = sys::packet_pair().at(Step::Setup, "a socket pair")?;
+        let (ours, theirs) = packets::pair().at(Step::Setup, "a socket pair")?;
         let (out, out_write) = sys::pipe().at(Step::Output, "a pipe")?;
         let (error, error_write) = sys::pipe().at(Step::Output, "a pipe")?;
         let shares_pids = sharing.host_pid || sharing.share_pid;
@@ -174,11 +173,6 @@ impl Keeper {
         drop((theirs, out_write, error_write));
         let report = self.watch(ours, libc::EPOLLIN, Source::ContainerReport(id.to_owned()))?;
         let end = self.watch(pidfd, libc::EPOLLIN, Source::ContainerEnd(id.to_owned()))?;
-        let mut pipe = |fd: OwnedFd, stream: usize| {
-            let watched = self.watch(fd, libc::EPOLLIN, Source::Log(id.to_owned(), stream));
-            watched.map(|watched| Some((watched, Lines::default())))
-        };
-        let pipes = [pipe(out, 0)?, pipe(error, 1)?];
         let container = Container {
             sandbox: sandbox.to_owned(),
             spec,
@@ -189,11 +183,20 @@ impl Keeper {
             shares_pids,
             folder: prepared.folder,
             log,
-            pipes,
+            pipes: self.watch_output(id, [out, error])?,
             removing: Vec::new(),
         };
         self.containers.insert(id.to_owned(), container);
         Ok(())
+    }
+
+    fn watch_output(&mut self, id: &str, pipes: [OwnedFd; 2]) -> Result<Pipes, Failure> {
+        let mut watch = |fd: OwnedFd, stream: usize| {
+            let watched = self.watch(fd, libc::EPOLLIN, Source::Log(id.to_owned(), stream));
+            watched.map(|watched| Some((watched, Lines::default())))
+        };
+        let [out, error] = pipes;
+        Ok([watch(out, 0)?, watch(error, 1)?])
     }
 
     pub(super) fn on_container_report(&mut self, id: &str) {

@@ -8,18 +8,19 @@
 //! unless it was told to stay for adoption.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::super::{ContainerSpec, Seccomp};
 use super::cgroup::Cgroups;
 use super::inside::READY;
 use super::launch::{LOCK_FD, SOCKET_FD};
 use super::seccomp::{self, Filters};
 use super::wire::{self, Answer, Ask, At, Failure, FromKeeper, Packet, Request, Setup, Step};
-use super::{mount, sys};
+use super::{mount, packets, sys};
 use crate::limits;
 use crate::world::{Clock, Moment, SystemClock};
 
@@ -27,6 +28,7 @@ mod commands;
 mod containers;
 mod logs;
 mod pods;
+mod start;
 
 use commands::Command;
 use containers::Container;
@@ -154,19 +156,13 @@ impl Keeper {
     fn new(setup: Setup, lock: OwnedFd) -> Result<Keeper, Failure> {
         let open = |path: &str| File::open(path).at(Step::Start, path);
         sys::close_from(3, false).at(Step::Start, "close_range")?;
-        let oom = OpenOptions::new().read(true).write(true).open("/proc/self/oom_score_adj").ok();
-        let oom = oom.map(|mut file| {
-            let before = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
-            // The out-of-memory killer is to take a container, not the parent of all.
-            let _ = file.write_all(b"-998");
-            (file, if before.trim().is_empty() { "0".to_owned() } else { before.trim().to_owned() })
-        });
+        let oom = start::protect_from_oom();
         // A pod takes some seven descriptors; the usual limit of 1,024 is for programs that use select.
         let file_limit = sys::file_limit().ok();
         if let Some((_, most)) = file_limit {
             sys::set_file_limit((most, most));
         }
-        let title = argument_memory();
+        let title = start::argument_memory();
         sys::overwrite_arguments(
             title.0,
             title.1,
@@ -176,35 +172,11 @@ impl Keeper {
         let host_mounts = open("/proc/self/ns/mnt")?;
         sys::unshare(libc::CLONE_NEWNS).at(Step::Start, "mount namespace")?;
         mount::propagate(Path::new("/"), libc::MS_SLAVE | libc::MS_REC).at(Step::Start, "propagation")?;
-        for name in ["root", "mem", "layers"] {
-            let path = setup.folder.join(name);
-            fs::create_dir_all(&path).at(Step::Start, path.display())?;
-        }
-        let memory = mount::memory_tree(&[(c"mode", c"0700")], mount::NO_SUID | mount::NO_DEVICES);
-        // Set-user-id files and devices in it count for the overlays above, which have flags of their own.
-        let attach = |tree: OwnedFd, place: PathBuf| -> io::Result<()> {
-            mount::attach(tree.as_fd(), mount::open_place(&place)?.as_fd())
-        };
-        memory.and_then(|tree| attach(tree, setup.folder.join("mem"))).at(Step::Start, "tmpfs")?;
-        let skeleton = setup.folder.join("mem").join("skeleton");
-        make_skeleton(&skeleton).at(Step::Start, skeleton.display())?;
-        let exits = setup.folder.join("exits");
-        let exits =
-            OpenOptions::new().append(true).create(true).open(&exits).at(Step::Start, exits.display())?;
-        const OVERLAYFS: i64 = 0x794c_7630;
-        let folder = mount::open_place(&setup.folder).at(Step::Start, setup.folder.display())?;
-        let on_overlay = sys::filesystem_of(folder.as_fd()).is_ok_and(|kind| kind == OVERLAYFS);
+        let own = start::own_folders(&setup)?;
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
         let mut cgroups = Cgroups::find(&setup.cluster);
         cgroups.prepare();
-        let listener = if setup.stay {
-            let path =
-                Path::new(&*mount::descriptor_path(folder.as_fd()).to_string_lossy()).join("keeper.sock");
-            let _ = fs::remove_file(&path);
-            Some(sys::packet_listen(&path).at(Step::Start, "keeper.sock")?)
-        } else {
-            None
-        };
+        let listener = if setup.stay { Some(start::listen(&own)?) } else { None };
         let mut keeper = Keeper {
             cgroups,
             clock: SystemClock::new(),
@@ -230,10 +202,10 @@ impl Keeper {
             title,
             last_capability: number("/proc/sys/kernel/cap_last_cap").unwrap_or(40),
             file_limit,
-            in_user_namespace: in_user_namespace(),
-            in_memory: on_overlay || setup.layers_in_memory,
-            skeleton,
-            exits,
+            in_user_namespace: start::in_user_namespace(),
+            in_memory: own.on_overlay || setup.layers_in_memory,
+            skeleton: own.skeleton,
+            exits: own.exits,
             ending: None,
             setup,
         };
@@ -390,7 +362,7 @@ impl Keeper {
 
     fn on_connection(&mut self) {
         let Some(listener) = &self.listener else { return };
-        let Ok(socket) = sys::accept(listener.as_fd()) else { return };
+        let Ok(socket) = packets::accept(listener.as_fd()) else { return };
         // One host at a time: a second one sees its connection end.
         if self.host.is_some() || self.ending.is_some() {
             return;
@@ -479,7 +451,7 @@ impl Keeper {
 
     fn report(&self, report: &Watched) -> Report {
         let mut buffer = vec![0; limits::KEEPER_PACKET_BYTES];
-        match sys::receive_packet(report.fd.as_fd(), &mut buffer, false) {
+        match packets::receive(report.fd.as_fd(), &mut buffer, false) {
             Ok((0, _)) => Report::Closed,
             Ok((length, fds)) if &buffer[..length] == READY => Report::Ready(fds),
             Ok((length, _)) => {
@@ -492,13 +464,21 @@ impl Keeper {
         }
     }
 
-    fn filters(&mut self, capabilities: u64) -> Result<Rc<Filters>, Failure> {
+    /// The filters of a container's programs, compiled once for each set of capabilities.
+    fn filters_of(
+        &mut self,
+        spec: &ContainerSpec,
+        capabilities: u64,
+    ) -> Result<Option<Rc<Filters>>, Failure> {
+        if spec.security.privileged || spec.security.seccomp == Seccomp::Unconfined {
+            return Ok(None);
+        }
         if let Some(filters) = self.filters.get(&capabilities) {
-            return Ok(Rc::clone(filters));
+            return Ok(Some(Rc::clone(filters)));
         }
         let filters = Rc::new(seccomp::default_filters(capabilities)?);
         self.filters.insert(capabilities, Rc::clone(&filters));
-        Ok(filters)
+        Ok(Some(filters))
     }
 
     /// A pod's folder in memory: its file systems, and small files of its containers.
@@ -525,28 +505,4 @@ impl Keeper {
         }
         sys::exit_now(0)
     }
-}
-
-/// The lowest layer of every root.
-fn make_skeleton(folder: &Path) -> io::Result<()> {
-    for name in ["proc", "sys", "dev", "etc"] {
-        fs::create_dir_all(folder.join(name))?;
-    }
-    for name in ["hostname", "hosts", "resolv.conf"] {
-        File::create(folder.join("etc").join(name))?;
-    }
-    Ok(())
-}
-
-fn argument_memory() -> Title {
-    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    // The fields 48 and 49; the list begins with the third.
-    let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse().ok()).unwrap_or(0);
-    (field(48), field(49))
-}
-
-fn in_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use super::super::super::SandboxSpec;
 use super::super::inside;
 use super::super::mount::{self, NO_DEVICES, NO_EXEC, NO_SUID};
+use super::super::packets;
 use super::super::sys::{self, Side};
 use super::super::wire::{Answer, At, Failure, Step};
 use super::{Asker, Keeper, Process, Report, Source, Watched};
@@ -85,7 +86,7 @@ impl Keeper {
         let hostname = folder.join("hostname");
         fs::write(&hostname, format!("{}\n", spec.hostname)).at(Step::State, hostname.display())?;
         let group = format!("pod{}", spec.id);
-        let (ours, theirs) = sys::packet_pair().at(Step::Setup, "a socket pair")?;
+        let (ours, theirs) = packets::pair().at(Step::Setup, "a socket pair")?;
         let new_pids = spec.sharing.share_pid && !spec.sharing.host_pid;
         // The pause process must outlive the containers in a shortage of memory, as the keeper.
         let side = self.fork(new_pids, None, Some(-998)).at(Step::Clone, "clone")?;
