@@ -235,3 +235,31 @@ pub const NODE_READY: Duration = Duration::from_secs(30);
 
 /// How many clusters with real nodes one machine takes before their address ranges must be given by hand.
 pub const CLUSTERS_A_HOST: u8 = 16;
+/// The most bytes of one message between host and keeper that go in the packet itself; longer ones go in a
+/// file in memory. Well below the kernel's default socket buffer, so that many fit at once.
+pub const KEEPER_PACKET_BYTES: usize = 32 * 1024;
+
+/// The longest log line before it is cut with the tag P, as containerd cuts it.
+pub const LOG_LINE_BYTES: usize = 16 * 1024;
+
+/// How many bytes of a container's output the keeper reads before it looks at anything else.
+pub const LOG_READ_BYTES: usize = 64 * 1024;
+
+/// How many bytes of an exec's output are kept: probes report 10 KiB, hooks the same.
+pub const EXEC_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// The longest termination message, as upstream's for one container.
+pub const TERMINATION_MESSAGE_BYTES: usize = 4096;
+
+/// How often the removal of a busy cgroup is tried again, a millisecond or an event apart: a process is out
+/// of its group microseconds after its end is told, so that this many means that something is wrong.
+pub const CGROUP_REMOVAL_TRIES: u32 = 2000;
+
+/// How long killed processes may take to end before their cgroup is given up as stuck: one in
+/// uninterruptible sleep would otherwise hold up the start of the next cluster for ever.
+pub const CGROUP_DRAIN: Duration = Duration::from_secs(10);
+
+/// The size of a pod's `/dev/shm`, as Docker's and containerd's.
+pub const POD_SHM_BYTES: u64 = 64 * 1024 * 1024;
+
+const _: () = assert!(LOG_LINE_BYTES <= LOG_READ_BYTES);
