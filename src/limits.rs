@@ -263,3 +263,35 @@ pub const CGROUP_DRAIN: Duration = Duration::from_secs(10);
 pub const POD_SHM_BYTES: u64 = 64 * 1024 * 1024;
 
 const _: () = assert!(LOG_LINE_BYTES <= LOG_READ_BYTES);
+
+/// What scores assume of a container that asks for no cpu, in thousandths of a core: upstream's guess.
+pub const SCHEDULER_GUESSED_CPU_MILLIS: i64 = 100;
+/// What scores assume of a container that asks for no memory, in bytes: upstream's guess.
+pub const SCHEDULER_GUESSED_MEMORY_BYTES: i64 = 200 * 1024 * 1024;
+/// Below this many nodes each is looked at; above, at least this many feasible ones are found: upstream's number.
+pub const SCHEDULER_FEASIBLE_LEAST: usize = 100;
+/// The least percentage of a large cluster's nodes that are scored: upstream's number.
+pub const SCHEDULER_PERCENT_LEAST: usize = 5;
+/// The first and the longest wait of a pod that found no node: upstream's times.
+pub const SCHEDULER_BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// See [`SCHEDULER_BACKOFF_FIRST`].
+pub const SCHEDULER_BACKOFF_MOST: Duration = Duration::from_secs(10);
+
+/// How many objects one turn of the garbage collector or the namespace controller writes before it lets others
+/// have the loop.
+pub const DELETIONS_A_TURN: usize = 100;
+
+/// The most endpoints that the controller puts into one EndpointSlice: upstream's default.
+pub const SLICE_ENDPOINTS_FILLED: usize = 100;
+
+/// How long a node may stay silent before it counts as unreachable: upstream's default.
+pub const NODE_GRACE: Duration = Duration::from_secs(40);
+/// The same for a node that has never said how it is: upstream's default.
+pub const NODE_STARTUP_GRACE: Duration = Duration::from_secs(60);
+/// How long a pod that names no toleration of its own stays on a node that is not ready or unreachable, in
+/// seconds: what upstream's admission would have given it.
+pub const NODE_LOSS_TOLERATION_SECONDS: i64 = 300;
+
+const _: () = assert!(
+    SLICE_ENDPOINTS_FILLED <= SLICE_ENDPOINTS && NODE_GRACE.as_secs() <= NODE_STARTUP_GRACE.as_secs()
+);

@@ -5,7 +5,14 @@
 
 mod claim;
 pub mod deployment;
+pub mod endpoint_slice;
+pub mod garbage;
+#[cfg(test)]
+pub(crate) mod harness;
+pub mod namespace;
+pub mod node_lifecycle;
 pub mod pods;
 pub mod replica_set;
+pub mod service_account;
 
 pub mod rollout;
