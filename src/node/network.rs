@@ -37,12 +37,8 @@ pub trait PodNetwork: Send + Sync + fmt::Debug + 'static {
     /// Gives the pod with this uid an interface in `netns` and addresses. A second call for the same uid
     /// answers the same addresses. `netns` is `None` where the runtime has no namespaces (hollow nodes); a
     /// network of the kernel refuses that.
-    fn attach(
-        &self,
-        uid: &str,
-        pod: &str,
-        netns: Option<&PodNetns>,
-    ) -> Result<PodAddresses, PodNetworkError>;
+    fn attach(&self, uid: &str, pod: &str, netns: Option<&PodNetns>)
+    -> Result<PodAddresses, PodNetworkError>;
 
     /// Frees what `attach` gave, once the pod's namespace has been ended. Unknown uids are fine.
     fn detach(&self, uid: &str) -> Result<(), PodNetworkError>;

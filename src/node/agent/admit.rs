@@ -28,7 +28,13 @@ fn matches_one(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bo
     let compared = |less: bool| {
         let (Some(value), Some(bound)) = (value, values.first()) else { return false };
         match (value.parse::<i64>(), bound.parse::<i64>()) {
-            (Ok(value), Ok(bound)) => if less { value < bound } else { value > bound },
+            (Ok(value), Ok(bound)) => {
+                if less {
+                    value < bound
+                } else {
+                    value > bound
+                }
+            }
             _ => false,
         }
     };
@@ -54,7 +60,8 @@ fn matches_term(term: &NodeSelectorTerm, room: &Room<'_>) -> bool {
 
 fn fits_labels(pod: &Pod, room: &Room<'_>) -> bool {
     let Some(spec) = &pod.spec else { return true };
-    let selected = spec.node_selector.iter().flatten().all(|(key, value)| room.labels.get(key) == Some(value));
+    let selected =
+        spec.node_selector.iter().flatten().all(|(key, value)| room.labels.get(key) == Some(value));
     let required = spec
         .affinity
         .as_ref()
@@ -138,7 +145,8 @@ pub(super) fn admit(pod: &Pod, room: &Room<'_>) -> Option<Trouble> {
         return Some(rejected("NodeAffinity", message));
     }
     if !fits_ports(pod, room) {
-        let message = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+        let message =
+            "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
         return Some(rejected("NodePorts", message));
     }
     None

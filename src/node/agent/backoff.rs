@@ -99,9 +99,14 @@ mod tests {
 
     #[test]
     fn durations_read_as_in_go() {
-        for (millis, text) in
-            [(0, "0s"), (500, "500ms"), (1500, "1.500s"), (10_000, "10s"), (80_000, "1m20s"), (3_600_000, "1h0m0s")]
-        {
+        for (millis, text) in [
+            (0, "0s"),
+            (500, "500ms"),
+            (1500, "1.500s"),
+            (10_000, "10s"),
+            (80_000, "1m20s"),
+            (3_600_000, "1h0m0s"),
+        ] {
             assert_eq!(go_duration(Duration::from_millis(millis)), text);
         }
     }

@@ -54,7 +54,12 @@ fn hosts(pod: &Pod, config: &NodeConfig, ips: &[IpAddr], hostname: &str) -> Stri
         text.push_str("\n# Entries added by HostAliases.\n");
     }
     for alias in aliases {
-        let _ = writeln!(text, "{}\t{}", alias.ip, alias.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join("\t"));
+        let _ = writeln!(
+            text,
+            "{}\t{}",
+            alias.ip,
+            alias.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join("\t")
+        );
     }
     text
 }

@@ -94,7 +94,11 @@ fn addressed(pod: &Arc<Pod>, config: &NodeConfig, ips: &[IpAddr]) -> Arc<Pod> {
 impl Desk {
     fn pod_name(&self) -> String {
         let meta = &self.pod.metadata;
-        format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+        format!(
+            "{}/{}",
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default()
+        )
     }
 
     fn sandbox_id(&self) -> SandboxId {
@@ -132,7 +136,8 @@ impl Desk {
             resources: resources::pod_resources(&self.pod),
             sysctls: sysctls.map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
         };
-        let no_sandbox = |cause: String| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {cause}"));
+        let no_sandbox =
+            |cause: String| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {cause}"));
         let sandbox = self.hands.runtime.run_sandbox(&spec).map_err(|e| no_sandbox(e.to_string()))?;
         let ips = if host_network {
             self.config.ips.clone()
@@ -209,11 +214,11 @@ impl Desk {
     ) -> Result<(ContainerSpec, PathBuf), String> {
         let config = &self.config;
         let inputs = &self.hands.inputs;
-        let security = security::container_security(&self.pod, container, image, config.default_seccomp)?;
+        let security =
+            security::container_security(&self.pod, container, image, config.default_seccomp.clone())?;
         let env = inputs.environment(&self.pod, container, image, &self.view).map_err(|e| e.to_string())?;
         let mounts = inputs.mounts(&self.pod, container, &env).map_err(|e| e.to_string())?;
-        let log_path =
-            inputs.log_path(&self.pod, &container.name, attempt).map_err(|e| e.to_string())?;
+        let log_path = inputs.log_path(&self.pod, &container.name, attempt).map_err(|e| e.to_string())?;
         let expanded = |list: &Option<Vec<String>>| -> Vec<String> {
             list.iter().flatten().map(|text| files::expand(text, &env)).collect()
         };
@@ -325,7 +330,8 @@ impl Target {
                 u16::try_from(*number).ok().filter(|port| *port > 0).ok_or_else(invalid)
             }
             IntOrString::String(name) => {
-                let named = self.container.ports.iter().flatten().find(|port| port.name.as_ref() == Some(name));
+                let named =
+                    self.container.ports.iter().flatten().find(|port| port.name.as_ref() == Some(name));
                 let number = named.map(|port| i64::from(port.container_port)).or_else(|| name.parse().ok());
                 let number = number.ok_or_else(|| format!("couldn't find port: {name:?} in container"))?;
                 u16::try_from(number).ok().filter(|port| *port > 0).ok_or_else(invalid)
@@ -342,7 +348,9 @@ impl Target {
             Some(host) => match host.parse() {
                 Ok(ip) => Ok((ip, Some(host.clone()))),
                 Err(_) if host == "localhost" => Ok((IpAddr::from([127, 0, 0, 1]), Some(host.clone()))),
-                Err(_) => Err(format!("host {host:?} is not an address; names are not looked up by this node")),
+                Err(_) => {
+                    Err(format!("host {host:?} is not an address; names are not looked up by this node"))
+                }
             },
         }
     }

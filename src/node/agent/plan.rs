@@ -37,6 +37,8 @@ pub(super) enum Act {
     Loop(usize, Moment),
     /// Run a postStart hook.
     PostStart(usize),
+    /// A postStart hook has slept long enough.
+    Slept(usize),
     /// Run a probe.
     Probe(usize, Which),
     /// Read what an ended container left.
@@ -172,6 +174,11 @@ fn running(run: &PodRun, wish: Wish, now: Moment, next: &mut Next) {
         match &track.life {
             Life::Wanting => wanting(at, track, now, next),
             Life::Live { hook: PostStart::Due, .. } => next.act(Act::PostStart(at)),
+            Life::Live { hook: PostStart::Sleep(until), .. } => {
+                if next.is_due(*until, now) {
+                    next.act(Act::Slept(at));
+                }
+            }
             Life::Stopping { deadline, .. } => stop_step(at, track, *deadline, now, next),
             _ => {}
         }
@@ -181,14 +188,14 @@ fn running(run: &PodRun, wish: Wish, now: Moment, next: &mut Next) {
 
 /// A container whose image is to be fetched: now, or once the wait after a failure is over.
 fn wanting(at: usize, track: &Track, now: Moment, next: &mut Next) {
-    let until = track.pull_error.as_ref().and_then(|_| track.pull_backoff.wait_until(track.pull_failed_at));
+    let until = track.pull_error.as_ref().and_then(|_| track.pull_backoff.wait_until(track.pull_at));
     let Some(until) = until.filter(|until| *until > now) else {
         next.act(Act::Pull(at));
         return;
     };
     next.look_at(until);
     let fresh = track.trouble.as_ref().is_some_and(|trouble| trouble.reason == "ErrImagePull");
-    if fresh && next.is_due(track.pull_failed_at.after(PULL_ERROR_SHOWN), now) {
+    if fresh && next.is_due(track.pull_at.after(PULL_ERROR_SHOWN), now) {
         next.act(Act::PullLater(at));
     }
 }
@@ -202,7 +209,9 @@ fn is_finished(run: &PodRun) -> bool {
     };
     let initialized = run.initialized();
     let failed_init = |track: &Track| {
-        track.role == Role::Init && is_over(track) && track.ended.as_ref().is_some_and(|end| end.exit_code != 0)
+        track.role == Role::Init
+            && is_over(track)
+            && track.ended.as_ref().is_some_and(|end| end.exit_code != 0)
     };
     if !initialized && run.tracks.iter().any(failed_init) {
         return true;
@@ -230,6 +239,10 @@ fn may_start(run: &PodRun, at: usize, now: Moment, next: &mut Next) -> bool {
     if !again {
         return false;
     }
+    if track.fetched.is_some() {
+        // Its wait was over when the image began to be fetched.
+        return true;
+    }
     match track.backoff.wait_until(track.ended_at) {
         Some(until) if until > now => {
             let told = track.trouble.as_ref().is_some_and(|trouble| trouble.reason == "CrashLoopBackOff");
@@ -253,7 +266,8 @@ fn startable(run: &PodRun, now: Moment, next: &mut Next) -> Vec<usize> {
             Role::Main => true,
             Role::Sidecar => track.is_started(),
             Role::Init => {
-                initialized || (track.is_at_rest() && track.ended.as_ref().is_some_and(|end| end.exit_code == 0))
+                initialized
+                    || (track.is_at_rest() && track.ended.as_ref().is_some_and(|end| end.exit_code == 0))
             }
         };
         let wanted = !(track.role == Role::Init && initialized) && !(done && track.role != Role::Main);
@@ -289,6 +303,11 @@ fn stop_step(at: usize, track: &Track, deadline: Moment, now: Moment, next: &mut
                 next.act(Act::Signal(at, now.after(LEAST_GRACE)));
             }
         }
+        StopStep::Sleep(until) => {
+            if next.is_due(until.min(deadline), now) {
+                next.act(Act::Signal(at, now.after(LEAST_GRACE)));
+            }
+        }
         StopStep::Asked(least) => {
             if next.is_due(deadline.max(least), now) {
                 next.act(Act::Kill(at));
@@ -306,9 +325,8 @@ fn stopping(run: &PodRun, began: Moment, now: Moment, next: &mut Next) {
     let last_sidecar =
         run.tracks.iter().rposition(|track| track.role == Role::Sidecar && !track.is_at_rest());
     for (at, track) in run.tracks.iter().enumerate() {
-        let turn = track.role != Role::Sidecar
-            || deadline <= now
-            || (!others_run && last_sidecar == Some(at));
+        let turn =
+            track.role != Role::Sidecar || deadline <= now || (!others_run && last_sidecar == Some(at));
         match &track.life {
             Life::Live { .. } if turn => next.act(Act::Stop(at, deadline.max(now))),
             Life::Live { .. } => next.look_at(deadline),

@@ -26,7 +26,8 @@ use crate::world::Moment;
 /// The reason of a container whose end nobody saw, as upstream names it.
 pub(super) const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 /// Its message.
-pub(super) const STATUS_UNKNOWN_MESSAGE: &str = "The container could not be located when the pod was terminated";
+pub(super) const STATUS_UNKNOWN_MESSAGE: &str =
+    "The container could not be located when the pod was terminated";
 /// How container ids begin in the API.
 pub(super) const ID_SCHEME: &str = "coracle://";
 
@@ -111,6 +112,8 @@ pub(super) enum Role {
 pub(super) enum StopStep {
     /// Its preStop hook runs.
     Hook(Ticket),
+    /// Its hook is to sleep until this moment.
+    Sleep(Moment),
     /// Its hook is over and its stop signal is due.
     Due,
     /// It has been sent its stop signal, and is not killed before this moment even if the grace period is over.
@@ -126,6 +129,8 @@ pub(super) enum PostStart {
     Due,
     /// It runs.
     Running(Ticket),
+    /// It is to sleep until this moment.
+    Sleep(Moment),
     /// There is none, or it succeeded.
     Done,
 }
@@ -208,8 +213,8 @@ pub(super) struct Track {
     pub fetched: Option<Arc<ResolvedImage>>,
     /// The last failure to fetch it.
     pub pull_error: Option<String>,
-    /// When that was.
-    pub pull_failed_at: Moment,
+    /// When that was; while the image is being fetched, since when.
+    pub pull_at: Moment,
     /// The waits between fetches.
     pub pull_backoff: Backoff,
     /// The waits between restarts.
@@ -232,8 +237,6 @@ pub(super) struct Track {
     pub last: Option<ContainerStateTerminated>,
     /// Its probes.
     pub probing: Probing,
-    /// An old instance, to be removed once the next one runs.
-    pub leftover: Option<ContainerId>,
 }
 
 impl Track {
@@ -252,7 +255,7 @@ impl Track {
             trouble: None,
             fetched: None,
             pull_error: None,
-            pull_failed_at: Moment::default(),
+            pull_at: Moment::default(),
             pull_backoff: Backoff::default(),
             backoff: Backoff::default(),
             instances: 0,
@@ -263,7 +266,6 @@ impl Track {
             ended: None,
             ended_at: Moment::default(),
             last: None,
-            leftover: None,
         }
     }
 
@@ -383,7 +385,7 @@ pub(super) struct Told {
     /// Normal or warning.
     pub kind: EventType,
     /// One word.
-    pub reason: &'static str,
+    pub reason: String,
     /// One sentence.
     pub message: String,
 }
@@ -434,11 +436,19 @@ pub(super) struct PodRun {
     pub stale: bool,
     /// Volumes being brought up to date.
     pub refreshing: Option<Ticket>,
+    /// It was over before this agent saw it: its status is not this agent's to write.
+    pub settled: bool,
 }
 
 impl PodRun {
     /// A pod that has just been seen.
-    pub fn new(key: &ObjectKey, uid: &str, origin: Origin, pod: Arc<Pod>, now: (Timestamp, Moment)) -> PodRun {
+    pub fn new(
+        key: &ObjectKey,
+        uid: &str,
+        origin: Origin,
+        pod: Arc<Pod>,
+        now: (Timestamp, Moment),
+    ) -> PodRun {
         let spec = pod.spec.clone().unwrap_or_default();
         let inits = spec.init_containers.iter().flatten().map(|c| Track::new(c, true));
         let mains = spec.containers.iter().map(|c| Track::new(c, false));
@@ -463,6 +473,7 @@ impl PodRun {
             told: Vec::new(),
             stale: false,
             refreshing: None,
+            settled: false,
             pod,
         }
     }
@@ -496,15 +507,15 @@ impl PodRun {
     }
 
     /// Tells users about the pod.
-    pub fn tell(&mut self, kind: EventType, reason: &'static str, message: String) {
-        self.told.push(Told { container: None, kind, reason, message });
+    pub fn tell(&mut self, kind: EventType, reason: &str, message: String) {
+        self.told.push(Told { container: None, kind, reason: reason.to_owned(), message });
     }
 
     /// Tells users about a container.
-    pub fn tell_of(&mut self, at: usize, kind: EventType, reason: &'static str, message: String) {
+    pub fn tell_of(&mut self, at: usize, kind: EventType, reason: &str, message: String) {
         let Some(track) = self.tracks.get(at) else { return };
         let container = Some((track.spec.name.clone(), track.role != Role::Main));
-        self.told.push(Told { container, kind, reason, message });
+        self.told.push(Told { container, kind, reason: reason.to_owned(), message });
     }
 
     /// `name_namespace(uid)`, as upstream prints pods in messages.
@@ -516,7 +527,9 @@ impl PodRun {
     pub fn lose(&mut self, now: (Timestamp, Moment)) {
         for track in &mut self.tracks {
             match track.life {
-                Life::Live { .. } | Life::Stopping { .. } | Life::Exited { .. } => track.end_unknown(now.0, now.1),
+                Life::Live { .. } | Life::Stopping { .. } | Life::Exited { .. } => {
+                    track.end_unknown(now.0, now.1)
+                }
                 _ => {}
             }
         }

@@ -117,8 +117,7 @@ impl Probing {
         if !probed {
             return Probing::default();
         }
-        let probes =
-            [&container.startup_probe, &container.liveness_probe, &container.readiness_probe];
+        let probes = [&container.startup_probe, &container.liveness_probe, &container.readiness_probe];
         Probing { states: probes.map(|probe| State::of(probe.as_ref())) }
     }
 
@@ -142,7 +141,15 @@ impl Probing {
     /// The instance is no more.
     pub fn end(&mut self) {
         for state in self.states.iter_mut().flatten() {
-            *state = State { due: None, ticket: None, last: None, run: 0, good: None, held: false, probe: state.probe.clone() };
+            *state = State {
+                due: None,
+                ticket: None,
+                last: None,
+                run: 0,
+                good: None,
+                held: false,
+                probe: state.probe.clone(),
+            };
         }
     }
 
@@ -167,7 +174,9 @@ impl Probing {
                 Which::Liveness => self.started() && !ending,
                 Which::Readiness => self.started(),
             };
-            let (true, false, None, Some(due)) = (wanted, state.held, state.ticket, state.due) else { continue };
+            let (true, false, None, Some(due)) = (wanted, state.held, state.ticket, state.due) else {
+                continue;
+            };
             if due <= now {
                 return Ok(which);
             }
@@ -185,7 +194,16 @@ impl Probing {
 
     /// Which probe a ticket belongs to.
     pub fn of_ticket(&self, ticket: Ticket) -> Option<Which> {
-        Which::ALL.into_iter().find(|which| self.state(*which).is_some_and(|state| state.ticket == Some(ticket)))
+        Which::ALL
+            .into_iter()
+            .find(|which| self.state(*which).is_some_and(|state| state.ticket == Some(ticket)))
+    }
+
+    /// A run ended without a result.
+    pub fn dropped(&mut self, which: Which) {
+        if let Some(state) = &mut self.states[which as usize] {
+            state.ticket = None;
+        }
     }
 
     /// Takes a result. A startup that has just succeeded makes the others due.
@@ -233,8 +251,7 @@ mod tests {
         probing.begin(Moment::default());
         let mut found = Vec::new();
         for result in results.chars() {
-            let verdict =
-                if result == '+' { Verdict::Success } else { Verdict::Failure(String::new()) };
+            let verdict = if result == '+' { Verdict::Success } else { Verdict::Failure(String::new()) };
             let turn = probing.took(which, &verdict, Moment::default());
             let turn = match turn {
                 Turn::Same => "",

@@ -75,7 +75,9 @@ pub fn qos(pod: &Pod) -> Qos {
     let parts: Vec<Option<&ResourceRequirements>> =
         match pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()) {
             Some(whole) => vec![Some(whole)],
-            None => containers(pod).iter().chain(init_containers(pod)).map(|c| c.resources.as_ref()).collect(),
+            None => {
+                containers(pod).iter().chain(init_containers(pod)).map(|c| c.resources.as_ref()).collect()
+            }
         };
     let mut any = false;
     let mut guaranteed = !parts.is_empty();
@@ -158,11 +160,7 @@ pub fn pod_resources(pod: &Pod) -> Resources {
 }
 
 /// The pod's sum of what `of` reads of each container, as the scheduler counts it.
-fn pod_sum(
-    pod: &Pod,
-    name: &str,
-    of: fn(Option<&ResourceRequirements>, &str) -> Option<Amount>,
-) -> Amount {
+fn pod_sum(pod: &Pod, name: &str, of: fn(Option<&ResourceRequirements>, &str) -> Option<Amount>) -> Amount {
     let read = |c: &Container| of(c.resources.as_ref(), name).unwrap_or_default();
     let mut sidecars = Amount::default();
     let mut most = Amount::default();

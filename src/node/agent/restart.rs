@@ -51,18 +51,19 @@ mod tests {
             ("Never", Some("OnFailure"), 3, true),
         ];
         for (pod, own, code, expected) in table {
-            let container =
-                Container { restart_policy: own.map(str::to_owned), ..Container::default() };
+            let container = Container { restart_policy: own.map(str::to_owned), ..Container::default() };
             assert_eq!(should_restart(pod, &container, code), expected, "{pod} {own:?} {code}");
         }
     }
 
     #[test]
     fn rules_come_before_the_policy() {
-        let rules = |operator: &str| serde_json::json!({
-            "name": "a", "restartPolicy": "Never",
-            "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": operator, "values": [42]}}],
-        });
+        let rules = |operator: &str| {
+            serde_json::json!({
+                "name": "a", "restartPolicy": "Never",
+                "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": operator, "values": [42]}}],
+            })
+        };
         for (operator, code, expected) in
             [("In", 42, true), ("In", 1, false), ("NotIn", 42, false), ("NotIn", 1, true)]
         {

@@ -88,8 +88,11 @@ pub enum ImageProblem {
 pub trait Images: Send + Sync + fmt::Debug + 'static {
     /// The image if it is here and `policy` lets it be used as it is; `None` if it must be fetched first.
     /// Must be quick: it is called on the way of every start.
-    fn present(&self, reference: &str, policy: PullPolicy)
-    -> Result<Option<Arc<ResolvedImage>>, ImageProblem>;
+    fn present(
+        &self,
+        reference: &str,
+        policy: PullPolicy,
+    ) -> Result<Option<Arc<ResolvedImage>>, ImageProblem>;
 
     /// Fetches the image. May take long.
     fn pull(&self, reference: &str) -> Result<Arc<ResolvedImage>, ImageProblem>;

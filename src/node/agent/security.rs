@@ -32,7 +32,12 @@ fn image_uid(image: &ResolvedImage) -> Option<u32> {
 }
 
 /// Checks `runAsNonRoot`, in upstream's words.
-fn check_non_root(pod: &Pod, container: &Container, image: &ResolvedImage, uid: Option<u32>) -> Result<(), String> {
+fn check_non_root(
+    pod: &Pod,
+    container: &Container,
+    image: &ResolvedImage,
+    uid: Option<u32>,
+) -> Result<(), String> {
     let meta = &pod.metadata;
     let named = format!(
         "(pod: \"{}_{}({})\", container: {})",

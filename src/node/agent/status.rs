@@ -38,9 +38,8 @@ fn states(track: &Track, has_inits: bool) -> (ContainerState, ContainerState) {
     let ended = track.ended.as_ref().map(terminated);
     let default_reason = if has_inits { "PodInitializing" } else { "ContainerCreating" };
     match &track.life {
-        Life::Live { hook: PostStart::Due | PostStart::Running(_), .. } => (waiting(default_reason, ""), last),
-        Life::Live { started, .. }
-        | Life::Stopping { started, .. } => {
+        Life::Live { hook, .. } if *hook != PostStart::Done => (waiting(default_reason, ""), last),
+        Life::Live { started, .. } | Life::Stopping { started, .. } => {
             let running = ContainerStateRunning { started_at: Some(seconds(*started)) };
             (ContainerState { running: Some(running), ..ContainerState::default() }, last)
         }
@@ -48,11 +47,13 @@ fn states(track: &Track, has_inits: bool) -> (ContainerState, ContainerState) {
             let running = ContainerStateRunning { started_at: Some(seconds(exit.started)) };
             (ContainerState { running: Some(running), ..ContainerState::default() }, last)
         }
-        Life::Idle { .. } | Life::Wanting | Life::Pulling(_) | Life::Starting(_) => match (&track.trouble, ended) {
-            (Some(trouble), ended) => (waiting(&trouble.reason, &trouble.message), ended.unwrap_or(last)),
-            (None, Some(ended)) => (ended, last),
-            (None, None) => (waiting(default_reason, ""), last),
-        },
+        Life::Idle { .. } | Life::Wanting | Life::Pulling(_) | Life::Starting(_) => {
+            match (&track.trouble, ended) {
+                (Some(trouble), ended) => (waiting(&trouble.reason, &trouble.message), ended.unwrap_or(last)),
+                (None, Some(ended)) => (ended, last),
+                (None, None) => (waiting(default_reason, ""), last),
+            }
+        }
     }
 }
 
@@ -287,7 +288,8 @@ pub(super) fn pod_ready(
     for gate in pod.spec.iter().flat_map(|spec| spec.readiness_gates.iter().flatten()) {
         let name = &gate.condition_type;
         match conditions.iter().find(|condition| condition.type_ == *name) {
-            None => messages.push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
+            None => messages
+                .push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
             Some(found) if found.status != "True" => messages.push(format!(
                 "the status of pod readiness gate {name:?} is not \"True\", but {}",
                 found.status
@@ -319,8 +321,7 @@ pub(super) fn initialized(
         match find(statuses, &container.name) {
             None => unknown.push(container.name.as_str()),
             Some(status) => {
-                let done =
-                    if is_sidecar(container) { status.started == Some(true) } else { status.ready };
+                let done = if is_sidecar(container) { status.started == Some(true) } else { status.ready };
                 if !done {
                     incomplete.push(container.name.as_str());
                 }
@@ -338,7 +339,12 @@ pub(super) fn initialized(
 }
 
 /// Fills in what a condition keeps from before: when it last changed.
-fn dated(mut new: PodCondition, old: &[PodCondition], generation: Option<i64>, now: Timestamp) -> PodCondition {
+fn dated(
+    mut new: PodCondition,
+    old: &[PodCondition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> PodCondition {
     let before = old.iter().find(|condition| condition.type_ == new.type_);
     new.last_transition_time = match before {
         Some(before) if before.status == new.status => before.last_transition_time.clone(),
@@ -405,7 +411,8 @@ pub(super) fn pod_status(run: &PodRun, old: &PodStatus, host: &Host, now: Timest
     status.init_container_statuses = shown(true);
     status.container_statuses = shown(false);
     let over = run.stage == Stage::Gone;
-    let terminal = over || matches!(run.stage, Stage::Removing { anew: false, .. } | Stage::RemoveFailed { anew: false, .. });
+    let terminal = over
+        || matches!(run.stage, Stage::Removing { anew: false, .. } | Stage::RemoveFailed { anew: false, .. });
     let all = |status: &PodStatus| -> Vec<ContainerStatus> {
         let inits = status.init_container_statuses.iter().flatten();
         inits.chain(status.container_statuses.iter().flatten()).cloned().collect()
@@ -451,8 +458,7 @@ pub(super) fn pod_status(run: &PodRun, old: &PodStatus, host: &Host, now: Timest
 fn addresses(status: &mut PodStatus, run: &PodRun, host: &Host) {
     let hosts: Vec<String> = host.ips.iter().map(ToString::to_string).collect();
     status.host_ip = hosts.first().cloned();
-    status.host_ips =
-        (!hosts.is_empty()).then(|| hosts.iter().map(|ip| HostIP { ip: ip.clone() }).collect());
+    status.host_ips = (!hosts.is_empty()).then(|| hosts.iter().map(|ip| HostIP { ip: ip.clone() }).collect());
     let ips: Vec<String> = match run.host_network() {
         true => hosts,
         false => run.ips.iter().map(ToString::to_string).collect(),
