@@ -295,3 +295,58 @@ pub const NODE_LOSS_TOLERATION_SECONDS: i64 = 300;
 const _: () = assert!(
     SLICE_ENDPOINTS_FILLED <= SLICE_ENDPOINTS && NODE_GRACE.as_secs() <= NODE_STARTUP_GRACE.as_secs()
 );
+
+/// The first and the longest wait of a container that fails again and again, and of an image that cannot be
+/// fetched: upstream's.
+pub const POD_BACKOFF_FIRST: Duration = Duration::from_secs(10);
+/// See [`POD_BACKOFF_FIRST`].
+pub const POD_BACKOFF_MOST: Duration = Duration::from_secs(300);
+
+/// How long a pod that ends is kept whole until no Service leads to it any more. What programs the kernel needs
+/// some milliseconds; two seconds only pass where it is stuck or gone.
+pub const DRAIN_MOST: Duration = Duration::from_secs(2);
+
+/// How often a node renews its lease, and how long the lease says it holds: upstream's.
+pub const LEASE_RENEWAL: Duration = Duration::from_secs(10);
+/// See [`LEASE_RENEWAL`].
+pub const LEASE_DURATION: Duration = Duration::from_secs(40);
+
+/// How often a node writes its status though nothing changed: upstream's.
+pub const NODE_STATUS_PERIOD: Duration = Duration::from_secs(300);
+
+/// The least time that a container gets between its stop signal and its end when a hook used up the grace period:
+/// upstream's.
+pub const LEAST_GRACE: Duration = Duration::from_secs(2);
+
+/// How long an agent waits until it tries again what failed in making or removing a pod (sandbox, volumes):
+/// upstream's pod workers come back after some 10 s; a missing ConfigMap wakes the pod by itself.
+pub const POD_RETRY: Duration = Duration::from_secs(10);
+
+/// The most bytes of a termination message: one container's, as upstream.
+pub const TERMINATION_MESSAGE_BYTES: usize = 4096;
+/// How much of the log stands in for a missing termination message: upstream's.
+pub const TERMINATION_LOG_BYTES: usize = 2048;
+/// See [`TERMINATION_LOG_BYTES`].
+pub const TERMINATION_LOG_LINES: usize = 80;
+
+/// The most bytes of an answer that an HTTP probe reads: upstream's.
+pub const PROBE_BODY_BYTES: usize = 10 * 1024;
+
+/// How many redirects an HTTP probe follows: upstream's.
+pub const PROBE_REDIRECTS: usize = 10;
+
+/// How long `ErrImagePull` is shown before it becomes `ImagePullBackOff`: long enough to be seen by a watcher.
+pub const PULL_ERROR_SHOWN: Duration = Duration::from_secs(1);
+
+/// How many pods a node takes where its configuration says nothing: upstream's.
+pub const NODE_PODS: u32 = 110;
+
+/// How long a postStart hook may take. Upstream sets no limit; a hook that hangs would hold its thread for ever.
+pub const HOOK_MOST: Duration = Duration::from_secs(600);
+
+/// The most steps that the agent takes for one pod at a time: every step changes the pod's state and no plan has
+/// more than some for each container, so this only stops a planning error from going round.
+pub const POD_STEPS: usize = 1000;
+
+const _: () = assert!(POD_BACKOFF_FIRST.as_secs() < POD_BACKOFF_MOST.as_secs());
+const _: () = assert!(LEASE_RENEWAL.as_secs() * 2 < LEASE_DURATION.as_secs());

@@ -300,6 +300,10 @@ pub enum RuntimeEvent {
     },
 }
 
+/// The step of a [`RuntimeError`] that says: the container was made, and its program could not be executed. Users
+/// see it as `RunContainerError` and `StartError`, everything before it as `CreateContainerError`.
+pub const EXEC_STEP: &str = "exec";
+
 /// A step of the runtime that failed. The text is what users read in events, so it is one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
