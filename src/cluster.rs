@@ -25,7 +25,7 @@ use crate::node::agent::{NodeAgent, NodeConfig};
 use crate::node::runtime::fake::FakeRuntime;
 use crate::reconcile::threads::Threads;
 use crate::reconcile::{Loop, Reconciler, Spawner};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Profile, Scheduler};
 use crate::store::{Backend, Memory, Stored};
 use crate::world::World;
 
@@ -256,7 +256,7 @@ fn write_namespaces(server: &Arc<Server>) -> Result<(), StatusError> {
 /// The controllers and the scheduler of every cluster.
 pub(crate) fn start_control_plane(server: &Arc<Server>, world: &World, spawner: &Arc<dyn Spawner>) {
     controllers::start_all(server, world, spawner);
-    Loop::start(Scheduler::default(), server, world, spawner);
+    Loop::start(Scheduler::new(Profile::default()), server, world, spawner);
 }
 
 /// Where hollow pods have their addresses: a range set aside for documentation and benchmarks, which no host routes.

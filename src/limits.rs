@@ -322,8 +322,6 @@ pub const LEAST_GRACE: Duration = Duration::from_secs(2);
 /// upstream's pod workers come back after some 10 s; a missing ConfigMap wakes the pod by itself.
 pub const POD_RETRY: Duration = Duration::from_secs(10);
 
-/// The most bytes of a termination message: one container's, as upstream.
-pub const TERMINATION_MESSAGE_BYTES: usize = 4096;
 /// How much of the log stands in for a missing termination message: upstream's.
 pub const TERMINATION_LOG_BYTES: usize = 2048;
 /// See [`TERMINATION_LOG_BYTES`].

@@ -13,7 +13,7 @@ use ipnetwork::IpNetwork;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parking_lot::Mutex;
 
-use super::ranges::Ranges;
+use super::ranges::{Claim, Ranges};
 use super::{NodeSpec, StartError};
 use crate::apiserver::Server;
 
@@ -38,6 +38,7 @@ pub struct LinuxNode {
     state: PathBuf,
     warnings: Vec<String>,
     _ranges: Ranges,
+    _claim: Claim,
 }
 
 impl LinuxNode {
@@ -158,6 +159,11 @@ pub(super) fn start(
     let id = format!("{:08x}", world.entropy.next() as u32);
     let state = ranges.state.join(&id);
     let mut started = Started { spec: &spec, runtime: None, links: None, state: state.clone() };
+    let claim = match Claim::take(&id) {
+        Ok(Some(claim)) => claim,
+        Ok(None) => return Err(started.refuse(format!("the cluster id {id} is in use"))),
+        Err(cause) => return Err(started.refuse(format!("the cluster id cannot be claimed: {cause}"))),
+    };
     sweep(&ranges).map_err(|cause| started.refuse(cause))?;
     let config = LinuxConfig {
         cluster_id: id.clone(),
@@ -212,7 +218,7 @@ pub(super) fn start(
     };
     let agent = agent::start(config, hands, server, world, spawner);
     let node =
-        LinuxNode { name: spec.name.clone(), id, runtime, links, table, state, warnings, _ranges: ranges };
+        LinuxNode { name: spec.name.clone(), id, runtime, links, table, state, warnings, _ranges: ranges, _claim: claim };
     Ok((node, agent))
 }
 
@@ -222,8 +228,7 @@ fn sweep(ranges: &Ranges) -> Result<(), String> {
     if !dead.is_empty() {
         tracing::info!(clusters = ?dead, "removed what dead clusters had left");
     }
-    let alive = |id: &str| LinuxRuntime::is_alive(&ranges.state, id);
-    for sentence in net::sweep(alive).errors {
+    for sentence in net::sweep(Claim::is_taken).errors {
         tracing::warn!("{sentence}");
     }
     Ok(())

@@ -5,10 +5,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use ipnetwork::Ipv4Network;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 
 use super::{NodeSpec, StartError};
 use crate::apiserver::ServiceRange;
@@ -20,6 +23,33 @@ pub(super) struct Ranges {
     pub services: Ipv4Network,
     pub state: PathBuf,
     _slot: Option<Flock<File>>,
+}
+
+/// Says to every other cluster in this network namespace that an id is alive, for as long as it is held.
+///
+/// It is the name of a socket that nobody speaks to: such names belong to the network namespace, as links and tables
+/// do, and go with the process.
+pub(super) struct Claim {
+    _socket: OwnedFd,
+}
+
+impl Claim {
+    /// Claims an id; `None` where somebody holds it.
+    pub fn take(id: &str) -> nix::Result<Option<Claim>> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket::socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+        let name = UnixAddr::new_abstract(format!("coracle/{id}").as_bytes())?;
+        match socket::bind(socket.as_raw_fd(), &name) {
+            Ok(()) => Ok(Some(Claim { _socket: socket })),
+            Err(Errno::EADDRINUSE) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Whether somebody holds an id. In doubt, yes.
+    pub fn is_taken(id: &str) -> bool {
+        !matches!(Claim::take(id), Ok(Some(_)))
+    }
 }
 
 fn network(a: u8, b: u8, c: u8, prefix: u8) -> Ipv4Network {

@@ -16,3 +16,20 @@ pub mod replica_set;
 pub mod service_account;
 
 pub mod rollout;
+
+use std::sync::Arc;
+
+use crate::apiserver::Server;
+use crate::reconcile::{Loop, Spawner};
+use crate::world::World;
+
+/// Starts every controller.
+pub fn start_all(server: &Arc<Server>, world: &World, spawner: &Arc<dyn Spawner>) {
+    Loop::start(deployment::Deployments::new(), server, world, spawner);
+    Loop::start(replica_set::ReplicaSets::new(), server, world, spawner);
+    Loop::start(namespace::Namespaces::default(), server, world, spawner);
+    Loop::start(garbage::GarbageCollector::default(), server, world, spawner);
+    Loop::start(endpoint_slice::EndpointSlices::default(), server, world, spawner);
+    Loop::start(node_lifecycle::NodeLifecycle::new(world), server, world, spawner);
+    Loop::start(service_account::ServiceAccounts, server, world, spawner);
+}

@@ -8,6 +8,8 @@ pub mod agent;
 pub mod env;
 #[cfg(target_os = "linux")]
 pub mod images;
+#[cfg(target_os = "linux")]
+pub mod local;
 pub mod network;
 #[cfg(target_os = "linux")]
 pub mod private;
