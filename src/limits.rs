@@ -259,6 +259,10 @@ pub const CGROUP_REMOVAL_TRIES: u32 = 2000;
 /// uninterruptible sleep would otherwise hold up the start of the next cluster for ever.
 pub const CGROUP_DRAIN: Duration = Duration::from_secs(10);
 
+/// How often a path inside a root is walked again because of a mount or a rename elsewhere: each walk takes
+/// microseconds, so that this many in a row means that something is wrong.
+pub const OPEN_IN_ROOT_TRIES: u32 = 10_000;
+
 /// The size of a pod's `/dev/shm`, as Docker's and containerd's.
 pub const POD_SHM_BYTES: u64 = 64 * 1024 * 1024;
 

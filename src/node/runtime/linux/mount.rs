@@ -13,6 +13,7 @@ use std::path::Path;
 use std::ptr;
 
 use super::sys::{c_path, check, owned};
+use crate::limits;
 
 /// Copies the mounts below too.
 pub(super) const RECURSIVE: c_uint = 0x8000;
@@ -172,10 +173,26 @@ pub(super) fn open_in_root(
     const NO_MAGICLINKS: u64 = 0x02;
     const IN_ROOT: u64 = 0x10;
     let how: [u64; 3] = [(flags | libc::O_CLOEXEC) as u64, mode.into(), IN_ROOT | NO_MAGICLINKS];
-    // SAFETY: `how` has the layout and the size that are told.
-    owned(unsafe {
-        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), how.as_ptr(), size_of::<[u64; 3]>())
-    })
+    let mut tries = 0;
+    loop {
+        // SAFETY: `how` has the layout and the size that are told.
+        let opened = owned(unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                root.as_raw_fd(),
+                path.as_ptr(),
+                how.as_ptr(),
+                size_of::<[u64; 3]>(),
+            )
+        });
+        match opened {
+            // Somebody on the machine mounted or renamed while a `..` was walked: the kernel asks to try again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < limits::OPEN_IN_ROOT_TRIES => {
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Makes a folder below an open one.
