@@ -23,7 +23,7 @@ mod testbed;
 pub use addresses::RangeFull;
 pub use links::{Ipv6Ranges, LinksConfig, NetError, PodIps, PodLinks};
 pub use nft::ruleset::NftConfig;
-pub use nft::{NftError, obstacles};
+pub use nft::{NftError, obstacles, tables};
 pub use proxy::{Covered, ServiceProxy};
 pub use service::{Protocol, ServiceRule, ServiceTable};
 

@@ -366,6 +366,11 @@ pub(super) fn clusters(kernel: &Kernel) -> Result<Vec<String>, NftError> {
     Ok(found)
 }
 
+/// The ids of the clusters that have a table in the calling thread's network namespace.
+pub fn tables() -> Result<Vec<String>, NftError> {
+    clusters(&Kernel::open()?)
+}
+
 /// Removes the tables of clusters of which `is_alive` says no; returns their ids.
 pub fn sweep(is_alive: impl Fn(&str) -> bool) -> Result<Vec<String>, NftError> {
     let kernel = Kernel::open()?;
