@@ -434,7 +434,7 @@ mod tests {
         assert_eq!(restart(&server, &key()), Err(RolloutError::RestartPaused));
         set_image(&server, "two");
         settle();
-        assert_eq!(tell(&server).0, "1 image two", "a change of the template waits");
+        assert_eq!(tell(&server).0, "1 first", "a change of the template waits");
         assert_eq!(undo(&server, &key(), Some(1)), Err(RolloutError::UndoPaused));
         resume(&server, &key()).unwrap();
         settle();
