@@ -164,7 +164,8 @@ mod tests {
 
     /// What a fold holds, as text.
     fn tell(claims: &Claims) -> String {
-        let owners: Vec<_> = claims.owners.iter().map(|(key, owner)| (key, &owner.uid, &owner.selector)).collect();
+        let owners: Vec<_> =
+            claims.owners.iter().map(|(key, owner)| (key, &owner.uid, &owner.selector)).collect();
         format!("{owners:?} {:?} {:?}", claims.by_uid, claims.orphans)
     }
 

@@ -307,18 +307,20 @@ fn run(seed: u64) -> Vec<(u64, String)> {
     let mut judge = Judge::default();
     let surge = cluster.draw(3);
     let unavailable = cluster.draw(3);
+    // Both must not be zero, but may round to it.
+    let none = if surge == 0 { "'1%'" } else { "0" };
     let mut yaml = DEPLOYMENT.to_owned();
     yaml = yaml.replace("maxSurge: 1", &format!("maxSurge: {}", ["0", "2", "'40%'"][surge as usize]));
     yaml = yaml.replace(
         "maxUnavailable: 1",
-        &format!("maxUnavailable: {}", ["0", "1", "'40%'"][unavailable as usize]),
+        &format!("maxUnavailable: {}", [none, "1", "'40%'"][unavailable as usize]),
     );
     if cluster.draw(4) == 0 {
         yaml.push_str("  minReadySeconds: 5\n");
     }
     cluster.create::<Deployment>(&yaml);
     judge.look(&cluster);
-    for _ in 0..4 + cluster.draw(8) {
+    for _ in 0..3 + cluster.draw(6) {
         cluster.simulation.run_for(Duration::from_millis(cluster.draw(9000)));
         judge.look(&cluster);
         judge.arm(&cluster.server.store().snapshot());

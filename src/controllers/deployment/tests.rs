@@ -101,7 +101,9 @@ impl Fixture {
         let strategy = if words.has("recreate") {
             "{type: Recreate}".to_owned()
         } else {
-            let (surge, unavailable) = (words.get("surge", "1"), words.get("unavailable", "0"));
+            // Both must not be zero, but may round to it.
+            let surge = words.get("surge", "1");
+            let unavailable = words.get("unavailable", if surge == "0" { "1%" } else { "0" });
             format!(
                 "{{type: RollingUpdate, rollingUpdate: {{maxSurge: {surge}, maxUnavailable: {unavailable}}}}}"
             )
@@ -338,7 +340,7 @@ fn the_new_set_grows_as_surge_allows() {
         ("10 surge=2\nnew 0/0 rev=2\na 10/10 rev=1", "new 0>2"),
         ("10 surge=2\nnew 5/0 rev=2\na 5/5 rev=1", "new 5>7"),
         ("10 surge=2\nnew 2/0 rev=2\na 10/10 rev=1", ""),
-        ("10 surge=0 unavailable=0\nnew 2/0 rev=2\na 10/10 rev=1", "a 10>9"),
+        ("10 surge=0\nnew 2/0 rev=2\na 10/10 rev=1", "a 10>9"),
         ("10 surge=2 unavailable=2\nnew 7/3 rev=2\na 5/5 rev=1", ""),
         ("4 surge=50%\na 4/4 rev=1\nnew 1/0 rev=2", "new 1>2"),
         ("5 surge=2\nnew 8/8 rev=1", "new 8>5"),
