@@ -121,7 +121,7 @@ pub fn status(deployment: &Deployment) -> RolloutStatus {
 pub enum RolloutError {
     /// The door refused.
     #[error("{0}")]
-    Refused(#[from] StatusError),
+    Refused(Box<StatusError>),
     /// There is no such revision.
     #[error("unable to find specified revision {0} in history")]
     NoRevision(i64),
@@ -142,6 +142,12 @@ pub enum RolloutError {
     /// It is not paused.
     #[error("is not paused")]
     NotPaused,
+}
+
+impl From<StatusError> for RolloutError {
+    fn from(refused: StatusError) -> RolloutError {
+        RolloutError::Refused(Box::new(refused))
+    }
 }
 
 /// One revision of a Deployment.
@@ -179,7 +185,7 @@ fn cause(meta: &ObjectMeta) -> Option<String> {
 }
 
 fn find(view: &View, key: &ObjectKey) -> Result<Stored<Deployment>, RolloutError> {
-    let missing = || RolloutError::Refused(StatusError::not_found("apps", "deployments", key.name()));
+    let missing = || StatusError::not_found("apps", "deployments", key.name()).into();
     view.get::<Deployment>(key).ok_or_else(missing)
 }
 
