@@ -151,3 +151,163 @@ fn in_namespace<'a, T>(
 ) -> impl Iterator<Item = (&'a ObjectKey, &'a T)> {
     map.range(ObjectKey::new(namespace, "")..).take_while(move |(key, _)| key.namespace() == namespace)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::kinds;
+    use crate::apiserver::{DeleteOptions, Face, Server, ServerConfig, ServiceRange, WriteOptions};
+    use crate::store::{Change, Memory, Revision};
+    use crate::world::{Entropy, SeededEntropy, World};
+    use k8s_openapi::api::apps::v1::ReplicaSet;
+    use k8s_openapi::api::core::v1::{Namespace, Pod};
+
+    /// What a fold holds, as text.
+    fn tell(claims: &Claims) -> String {
+        let owners: Vec<_> =
+            claims.owners.iter().map(|(key, owner)| (key, &owner.uid, &owner.selector)).collect();
+        format!("{owners:?} {:?} {:?}", claims.by_uid, claims.orphans)
+    }
+
+    fn see(claims: &mut Claims, server: &Server, change: &Change) -> BTreeSet<ObjectKey> {
+        let mut wakes = Wakes::default();
+        let seen = Seen { change, registry: server.registry() };
+        if seen.is::<ReplicaSet>() {
+            let selector = |set: &ReplicaSet| set.spec.as_ref().map(|spec| spec.selector.clone());
+            claims.owner_seen(&seen, selector, &mut wakes);
+        } else if seen.is::<Pod>() {
+            claims.owned_seen(&seen, &mut wakes);
+        }
+        BTreeSet::from_iter(wakes.now)
+    }
+
+    fn rebuilt(server: &Server) -> Claims {
+        let mut claims = Claims::default();
+        let view = server.store().snapshot();
+        for kind in [server.registry().id_of::<ReplicaSet>(), server.registry().id_of::<Pod>()] {
+            for record in view.list_records(kind.unwrap(), crate::store::Select::All) {
+                let (revision, new) = (record.header.revision, record.clone());
+                see(&mut claims, server, &Change { revision, old: None, new, deleted: false });
+            }
+        }
+        claims
+    }
+
+    struct Scene {
+        server: Arc<Server>,
+        entropy: SeededEntropy,
+    }
+
+    impl Scene {
+        fn draw(&self, choices: u64) -> u64 {
+            self.entropy.next() % choices
+        }
+
+        fn create<K: Kind>(&self, yaml: &str) {
+            let object: K = serde_yaml::from_str(yaml).unwrap();
+            let kind = self.server.registry().id_of::<K>().unwrap();
+            // One of that name may be there already.
+            let _ = self.server.create(kind, Box::new(object), &WriteOptions::default());
+        }
+
+        fn change<K: Kind>(&self, key: &ObjectKey, edit: impl FnOnce(&mut K)) {
+            let Some(found) = self.server.store().snapshot().get::<K>(key) else { return };
+            let mut object = found.shared().as_ref().clone();
+            edit(&mut object);
+            let options = WriteOptions::default();
+            self.server.update(found.header().kind, Face::Main, Box::new(object), &options).unwrap();
+        }
+
+        fn delete<K: Kind>(&self, key: &ObjectKey) {
+            let kind = self.server.registry().id_of::<K>().unwrap();
+            let _ = self.server.delete(kind, key, &DeleteOptions::default());
+        }
+
+        fn step(&self) {
+            let namespace = ["a", "a-b"][self.draw(2) as usize];
+            let set = format!("s{}", self.draw(3));
+            let key = ObjectKey::new(namespace, &format!("p{}", self.draw(6)));
+            let set_key = ObjectKey::new(namespace, &set);
+            match self.draw(8) {
+                0 | 1 => self.create::<ReplicaSet>(&format!(
+                    "{{metadata: {{name: {set}, namespace: {namespace}}}, spec: {{selector: {{matchLabels: {{app: \
+                     {set}}}}}, template: {{metadata: {{labels: {{app: {set}}}}}, spec: {{containers: [{{name: a, \
+                     image: a}}]}}}}}}}}"
+                )),
+                2 => self.delete::<ReplicaSet>(&set_key),
+                3 | 4 => self.create::<Pod>(&format!(
+                    "{{metadata: {{name: {}, namespace: {namespace}, labels: {{app: {set}}}}}, spec: {{containers: \
+                     [{{name: a, image: a}}]}}}}",
+                    key.name()
+                )),
+                5 => self.delete::<Pod>(&key),
+                6 => {
+                    let Some(owner) = self.server.store().snapshot().get::<ReplicaSet>(&set_key) else { return };
+                    self.change::<Pod>(&key, |pod| {
+                        pod.metadata.owner_references = None;
+                        adopt::<ReplicaSet>(&mut pod.metadata, &owner.metadata);
+                    });
+                }
+                _ => self.change::<Pod>(&key, |pod| {
+                    pod.metadata.owner_references = None;
+                    pod.metadata.labels = Some([("app".to_owned(), set)].into());
+                }),
+            }
+        }
+    }
+
+    #[test]
+    fn the_fold_equals_the_one_rebuilt() {
+        for seed in 0..20 {
+            let entropy = SeededEntropy::from_seed(seed);
+            let world = World { entropy: Arc::new(SeededEntropy::from_seed(seed)), ..World::real() };
+            let server = Server::open(ServerConfig {
+                registry: Arc::new(kinds::builtin()),
+                backend: Arc::new(Memory::new()),
+                world,
+                admission: Vec::new(),
+                services: ServiceRange::default(),
+            });
+            let scene = Scene { server, entropy };
+            scene.create::<Namespace>("{metadata: {name: a}}");
+            scene.create::<Namespace>("{metadata: {name: a-b}}");
+            let (mut claims, mut at) = (Claims::default(), Revision(0));
+            for _ in 0..60 {
+                scene.step();
+                let view = scene.server.store().snapshot();
+                let mut changes = Vec::new();
+                scene.server.store().since(at, |change| changes.push(change.clone())).unwrap();
+                for change in &changes {
+                    let woken = see(&mut claims, &scene.server, change);
+                    at = change.revision;
+                    expect_woken(&scene.server, change, &woken);
+                }
+                assert_eq!(tell(&claims), tell(&rebuilt(&scene.server)), "seed {seed}");
+                for namespace in ["a", "a-b"] {
+                    let pods = view.list::<Pod>(crate::store::Select::Namespace(namespace));
+                    let orphans = pods.filter(|pod| pod.header().controller().is_none());
+                    let expected: Vec<ObjectKey> = orphans.map(|pod| pod.key().clone()).collect();
+                    assert_eq!(claims.orphans(namespace), expected, "seed {seed}");
+                }
+            }
+        }
+    }
+
+    /// Whoever manages a pod, before or after, hears of each change; whoever could adopt one hears of its coming.
+    fn expect_woken(server: &Server, change: &Change, woken: &BTreeSet<ObjectKey>) {
+        let view = server.store().snapshot();
+        if Some(change.new.header.kind) != server.registry().id_of::<Pod>() {
+            return;
+        }
+        let pod = &change.new.header;
+        let old = change.old.as_ref().map(|record| &record.header);
+        for set in view.list::<ReplicaSet>(crate::store::Select::Namespace(pod.key.namespace())) {
+            let managed = [Some(pod), old].into_iter().flatten().filter_map(Header::controller);
+            let mine = managed.into_iter().any(|owner| *owner.uid == *set.uid());
+            let selector = selector_of(&set.spec.as_ref().unwrap().selector);
+            let comes = old.is_none_or(|old| old.labels != pod.labels || old.controller().is_some());
+            let fits = !change.deleted && pod.controller().is_none() && comes && selector.matches(pod);
+            assert!(!(mine || fits) || woken.contains(set.key()), "{pod:?} wakes {woken:?}");
+        }
+    }
+}

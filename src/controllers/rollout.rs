@@ -121,7 +121,7 @@ pub fn status(deployment: &Deployment) -> RolloutStatus {
 pub enum RolloutError {
     /// The door refused.
     #[error("{0}")]
-    Refused(#[from] StatusError),
+    Refused(Box<StatusError>),
     /// There is no such revision.
     #[error("unable to find specified revision {0} in history")]
     NoRevision(i64),
@@ -142,6 +142,12 @@ pub enum RolloutError {
     /// It is not paused.
     #[error("is not paused")]
     NotPaused,
+}
+
+impl From<StatusError> for RolloutError {
+    fn from(refused: StatusError) -> RolloutError {
+        RolloutError::Refused(Box::new(refused))
+    }
 }
 
 /// One revision of a Deployment.
@@ -179,7 +185,7 @@ fn cause(meta: &ObjectMeta) -> Option<String> {
 }
 
 fn find(view: &View, key: &ObjectKey) -> Result<Stored<Deployment>, RolloutError> {
-    let missing = || RolloutError::Refused(StatusError::not_found("apps", "deployments", key.name()));
+    let missing = || StatusError::not_found("apps", "deployments", key.name()).into();
     view.get::<Deployment>(key).ok_or_else(missing)
 }
 
@@ -329,5 +335,123 @@ mod tests {
             .unwrap();
             assert_eq!(status(&deployment).to_string(), expected);
         }
+    }
+
+    use crate::api::kinds;
+    use crate::apiserver::{ServerConfig, ServiceRange};
+    use crate::controllers::deployment::Deployments;
+    use crate::reconcile::simulation::Simulation;
+    use crate::reconcile::{Loop, Spawner};
+    use crate::store::Memory;
+    use std::time::Duration;
+
+    fn key() -> ObjectKey {
+        ObjectKey::new("default", "web")
+    }
+
+    /// A Deployment of no replicas with its controller: revisions come without pods.
+    fn cluster() -> (Arc<Simulation>, Arc<Server>) {
+        let simulation = Simulation::new(1);
+        let server = Server::open(ServerConfig {
+            registry: Arc::new(kinds::builtin()),
+            backend: Arc::new(Memory::new()),
+            world: simulation.world().clone(),
+            admission: Vec::new(),
+            services: ServiceRange::default(),
+        });
+        let spawner: Arc<dyn Spawner> = simulation.clone();
+        Loop::start(Deployments::new(), &server, simulation.world(), &spawner);
+        let create = |yaml: &str| {
+            let value: serde_json::Value = serde_yaml::from_str(yaml).unwrap();
+            let kind = server.registry().find_word(value["kind"].as_str().unwrap()).unwrap();
+            let object = server.registry().strategy(kind).decode_value(value).unwrap();
+            server.create(kind, object, &WriteOptions::default()).unwrap();
+        };
+        create("{apiVersion: v1, kind: Namespace, metadata: {name: default}}");
+        create(
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, annotations: {kubernetes.io/change-cause: \
+             first}}, spec: {replicas: 0, selector: {matchLabels: {app: web}}, strategy: {type: Recreate}, template: \
+             {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: one}]}}}}",
+        );
+        simulation.run_for(Duration::from_secs(5));
+        (simulation, server)
+    }
+
+    fn set_image(server: &Arc<Server>, image: &str) {
+        change(server, &key(), |_, deployment| {
+            let cause = (CHANGE_CAUSE.to_owned(), format!("image {image}"));
+            deployment.metadata.annotations.get_or_insert_default().extend([cause]);
+            let pod = deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+            pod.containers[0].image = Some(image.to_owned());
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    /// The revisions as `number cause`, and the image in use.
+    fn tell(server: &Arc<Server>) -> (String, String) {
+        let view = server.store().snapshot();
+        let history = history(&view, &key()).unwrap();
+        let told: Vec<String> = history
+            .iter()
+            .map(|revision| {
+                format!("{} {}", revision.number, revision.change_cause.as_deref().unwrap_or("-"))
+            })
+            .collect();
+        let deployment = view.get::<Deployment>(&key()).unwrap();
+        let template = &deployment.spec.as_ref().unwrap().template;
+        let image = template.spec.as_ref().unwrap().containers[0].image.clone().unwrap();
+        assert!(!template.metadata.as_ref().unwrap().labels.as_ref().unwrap().contains_key(TEMPLATE_HASH));
+        (told.join(", "), image)
+    }
+
+    #[test]
+    fn rollouts_are_undone_to_any_revision() {
+        let (simulation, server) = cluster();
+        let settle = || simulation.run_for(Duration::from_secs(5));
+        assert_eq!(tell(&server), ("1 first".to_owned(), "one".to_owned()));
+        assert_eq!(undo(&server, &key(), None), Err(RolloutError::NoHistory("web".to_owned())));
+        for image in ["two", "three"] {
+            set_image(&server, image);
+            settle();
+        }
+        assert_eq!(tell(&server).0, "1 first, 2 image two, 3 image three");
+        assert_eq!(undo(&server, &key(), None), Ok(true));
+        settle();
+        assert_eq!(tell(&server), ("1 first, 3 image three, 4 image two".to_owned(), "two".to_owned()));
+        assert_eq!(undo(&server, &key(), Some(1)), Ok(true));
+        settle();
+        assert_eq!(tell(&server), ("3 image three, 4 image two, 5 first".to_owned(), "one".to_owned()));
+        assert_eq!(undo(&server, &key(), Some(5)), Ok(false));
+        let missing = undo(&server, &key(), Some(2)).unwrap_err();
+        assert_eq!(missing.to_string(), "unable to find specified revision 2 in history");
+        let nobody = ObjectKey::new("default", "nobody");
+        let nobody = undo(&server, &nobody, None).unwrap_err();
+        assert_eq!(nobody.to_string(), "deployments.apps \"nobody\" not found");
+    }
+
+    #[test]
+    fn rollouts_are_paused_resumed_and_restarted() {
+        let (simulation, server) = cluster();
+        let settle = || simulation.run_for(Duration::from_secs(5));
+        assert_eq!(resume(&server, &key()), Err(RolloutError::NotPaused));
+        pause(&server, &key()).unwrap();
+        assert_eq!(pause(&server, &key()), Err(RolloutError::AlreadyPaused));
+        assert_eq!(restart(&server, &key()), Err(RolloutError::RestartPaused));
+        set_image(&server, "two");
+        settle();
+        assert_eq!(tell(&server).0, "1 first", "a change of the template waits");
+        assert_eq!(undo(&server, &key(), Some(1)), Err(RolloutError::UndoPaused));
+        resume(&server, &key()).unwrap();
+        settle();
+        assert_eq!(tell(&server).0.matches(',').count(), 1);
+        restart(&server, &key()).unwrap();
+        settle();
+        assert_eq!(tell(&server).0.matches(',').count(), 2);
+        let view = server.store().snapshot();
+        let deployment = view.get::<Deployment>(&key()).unwrap();
+        let template = deployment.spec.as_ref().unwrap().template.metadata.clone().unwrap();
+        let at = &template.annotations.unwrap()[RESTARTED_AT];
+        assert!(at.starts_with("2026-01-01T00:00:") && at.ends_with('Z'), "{at}");
     }
 }

@@ -13,7 +13,7 @@ use crate::world::Moment;
 /// Collects the keys that a change wakes.
 #[derive(Debug)]
 pub struct Wakes<K> {
-    pub(super) now: Vec<K>,
+    pub(crate) now: Vec<K>,
     pub(super) later: Vec<(K, Duration)>,
 }
 
