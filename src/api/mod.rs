@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod kinds;
+pub mod manifest;
 pub mod meta;
 pub mod names;
 pub mod object;

@@ -35,8 +35,10 @@ pub type PodNetns = ();
 /// Connects pods. Every call may block and is made from an executor, never from a loop.
 pub trait PodNetwork: Send + Sync + fmt::Debug + 'static {
     /// Gives the pod with this uid an interface in `netns` and addresses. A second call for the same uid
-    /// answers the same addresses.
-    fn attach(&self, uid: &str, pod: &str, netns: &PodNetns) -> Result<PodAddresses, PodNetworkError>;
+    /// answers the same addresses. `netns` is `None` where the runtime has no namespaces (hollow nodes); a
+    /// network of the kernel refuses that.
+    fn attach(&self, uid: &str, pod: &str, netns: Option<&PodNetns>)
+    -> Result<PodAddresses, PodNetworkError>;
 
     /// Frees what `attach` gave, once the pod's namespace has been ended. Unknown uids are fine.
     fn detach(&self, uid: &str) -> Result<(), PodNetworkError>;
@@ -44,4 +46,8 @@ pub trait PodNetwork: Send + Sync + fmt::Debug + 'static {
     /// The revision up to which the Service proxy has programmed the kernel; the agent begins to stop a pod
     /// only when the removal of its endpoint is covered.
     fn covered(&self) -> Revision;
+
+    /// Calls `wake` whenever [`PodNetwork::covered`] has moved, from any thread; `wake` does not block. Each
+    /// call adds one listener: a network serves the agents of several nodes.
+    fn on_covered(&self, wake: Box<dyn Fn() + Send + Sync>);
 }

@@ -4,14 +4,17 @@
 mod age;
 mod canonical;
 mod config_map;
+mod deployment;
 mod endpoint_slice;
 mod event;
 mod fields;
 mod lease;
 mod namespace;
 mod node;
-mod pending;
+pub mod part;
+mod pod;
 mod pod_spec;
+mod replica_set;
 mod resources;
 mod secret;
 mod service;
@@ -22,7 +25,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
+pub use self::namespace::prepare_namespace_finalize;
 use super::registry::Registry;
+
+#[cfg(test)]
+mod tests;
 
 /// A registry with every built-in kind.
 pub fn builtin() -> Registry {

@@ -106,6 +106,12 @@ impl Kind for Namespace {
     }
 }
 
+/// Takes over from `old` what a write of the `finalize` subresource may not change: all but the finalizers of
+/// the specification (and the metadata, for which the rules of every update hold).
+pub fn prepare_namespace_finalize(new: &mut Namespace, old: &Namespace) {
+    new.status.clone_from(&old.status);
+}
+
 fn label_with_name(namespace: &mut Namespace) {
     let Some(name) = namespace.metadata.name.as_deref().filter(|name| !name.is_empty()) else { return };
     let labels = namespace.metadata.labels.get_or_insert_default();

@@ -169,8 +169,8 @@ impl Kind for Node {
 }
 
 fn status_text(node: &Node) -> String {
-    let conditions = node.status.iter().flat_map(|status| list(&status.conditions));
-    let mut status = match conditions.filter(|condition| condition.type_ == "Ready").last() {
+    let mut conditions = node.status.iter().flat_map(|status| list(&status.conditions));
+    let mut status = match conditions.rfind(|condition| condition.type_ == "Ready") {
         Some(ready) if ready.status == "True" => "Ready",
         Some(_) => "NotReady",
         None => "Unknown",
