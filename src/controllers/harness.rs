@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, PodIP};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -118,10 +117,6 @@ impl Harness {
         self.history.extend(lines);
     }
 
-    pub fn now(&self) -> Timestamp {
-        self.simulation.world().clock.now()
-    }
-
     /// The objects of a kind.
     pub fn list<K: Kind>(&self) -> Vec<Stored<K>> {
         self.view().list::<K>(Select::All).collect()
@@ -168,7 +163,18 @@ pub(crate) enum Concern {
 
 impl Agents {
     fn beat(&self, cx: &mut Context<'_, Concern>, name: &str) -> Result<Action, Error> {
-        let Some(node) = cx.view().get::<Node>(&ObjectKey::new("", name)) else { return Ok(Action::Done) };
+        let node = cx.view().get::<Node>(&ObjectKey::new("", name));
+        if node.is_none() || !self.dead.lock().contains(name) {
+            // What was not done while it was away.
+            let notifier = cx.notifier();
+            for pod in cx.view().list::<Pod>(Select::Term("spec.nodeName", name)) {
+                if node.is_none() || pod.is_deleting() || pod.header().term("status.phase") == Some("Pending")
+                {
+                    notifier.notify(Concern::Pod(pod.key().clone()));
+                }
+            }
+        }
+        let Some(node) = node else { return Ok(Action::Done) };
         if self.dead.lock().contains(name) {
             return Ok(Action::After(Duration::from_secs(10)));
         }
@@ -252,7 +258,7 @@ impl Reconciler for Agents {
 
     fn observe(&mut self, seen: &Seen<'_>, wakes: &mut Wakes<Concern>) {
         if seen.is::<Node>() {
-            if seen.change().old.is_none() {
+            if seen.change().old.is_none() || seen.deleted() {
                 wakes.wake(Concern::Node(seen.key().name().to_owned()));
             }
         } else {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Toleration};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
 
 use super::affinity::{NodeTerms, PreferredTerm};
 use super::resources::{Requests, is_sidecar};
@@ -78,7 +78,8 @@ impl PodInfo {
     fn read(pod: &Pod, source: Source) -> PodInfo {
         let key = ObjectKey::of(&pod.metadata);
         let uid = Arc::from(pod.metadata.uid.as_deref().unwrap_or_default());
-        let spec = pod.spec.clone().unwrap_or_default();
+        let empty = PodSpec::default();
+        let spec = pod.spec.as_ref().unwrap_or(&empty);
         let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
         let required = affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
         let preferred =
@@ -89,9 +90,9 @@ impl PodInfo {
             usage: Arc::new(Usage::of(pod)),
             required: required.map(|selector| NodeTerms::new(&selector.node_selector_terms)),
             preferred: preferred.into_iter().flatten().filter_map(PreferredTerm::new).collect(),
-            node_name: spec.node_name.filter(|name| !name.is_empty()),
-            node_selector: spec.node_selector.unwrap_or_default(),
-            tolerations: spec.tolerations.unwrap_or_default(),
+            node_name: spec.node_name.clone().filter(|name| !name.is_empty()),
+            node_selector: spec.node_selector.clone().unwrap_or_default(),
+            tolerations: spec.tolerations.clone().unwrap_or_default(),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             source,
         }

@@ -149,6 +149,12 @@ impl Scheduler {
     /// Wakes the waiting pods that a changed node takes now: as many as it has room for, the most urgent first.
     /// The node is looked at again once those have been tried, since they may have gone elsewhere.
     fn wake_helped(&mut self, now: Moment) {
+        if self.queue.waiting().next().is_none() {
+            self.freed.clear();
+            self.roomy.clear();
+            self.changed = false;
+            return;
+        }
         if self.queue.is_idle() {
             if std::mem::take(&mut self.bound) {
                 self.freed.append(&mut self.roomy);

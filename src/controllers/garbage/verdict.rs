@@ -10,6 +10,7 @@ use super::dependents;
 use crate::api::meta::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 use crate::api::{Object, ObjectKey, Scope};
 use crate::apiserver::{DeleteOptions, Propagation};
+use crate::limits::DELETIONS_A_TURN;
 use crate::reconcile::{Plan, Step, View};
 use crate::store::Record;
 
@@ -121,9 +122,11 @@ pub(super) fn of_dependent(view: &View, record: &Record) -> Plan {
 pub(super) fn of_owner(view: &View, record: &Record) -> Vec<Plan> {
     let owner = object(view, record);
     let uid = &record.header.uid;
+    // One more than a turn takes, so that the turn knows whether there are more.
+    let most = DELETIONS_A_TURN + 1;
     if has_finalizer(owner.meta(), FINALIZER_ORPHAN) {
-        let orphaned: Vec<Plan> =
-            dependents(view, uid).map(|child| without_owner(view, &child, uid)).collect();
+        let children = dependents(view, uid).take(most);
+        let orphaned: Vec<Plan> = children.map(|child| without_owner(view, &child, uid)).collect();
         return if orphaned.is_empty() {
             vec![without_finalizer(&*owner, FINALIZER_ORPHAN)]
         } else {
@@ -135,12 +138,12 @@ pub(super) fn of_owner(view: &View, record: &Record) -> Vec<Plan> {
         let blocks = |child: &Arc<Record>| {
             child.header.uid != *uid && child.header.owners.iter().any(|o| o.uid == *uid && o.blocks)
         };
-        let blocking: Vec<Arc<Record>> = dependents(view, uid).filter(blocks).collect();
-        return if blocking.is_empty() {
-            vec![without_finalizer(&*owner, FINALIZER_FOREGROUND)]
-        } else {
-            blocking.iter().map(|child| of_dependent(view, child)).collect()
-        };
+        let mut blocking = dependents(view, uid).filter(blocks).peekable();
+        if blocking.peek().is_none() {
+            return vec![without_finalizer(&*owner, FINALIZER_FOREGROUND)];
+        }
+        let due = blocking.map(|child| of_dependent(view, &child)).filter(|plan| !plan.steps.is_empty());
+        return due.take(most).collect();
     }
     Vec::new()
 }

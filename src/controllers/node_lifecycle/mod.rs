@@ -125,10 +125,6 @@ impl NodeLifecycle {
             && let Some(lost) = health::lost(&node, cx.now())
         {
             let mut plan = Plan::new();
-            if ready.is_some_and(|ready| ready.status == "True") {
-                let message = format!("Node {name} status is now: NodeNotReady");
-                plan.event(&*node, EventType::Normal, "NodeNotReady", message);
-            }
             plan.update_status(lost);
             // The change wakes this key again, for the taints.
             return cx.apply(plan);
@@ -141,6 +137,10 @@ impl NodeLifecycle {
         if ready.is_none_or(|ready| ready.status == "True") {
             self.marked.remove(name);
         } else if !self.marked.contains(name) {
+            let mut plan = Plan::new();
+            let message = format!("Node {name} status is now: NodeNotReady");
+            plan.event(&*node, EventType::Normal, "NodeNotReady", message);
+            cx.apply(plan)?;
             self.mark_pods(cx, name)?;
             self.marked.insert(name.to_owned());
         }
