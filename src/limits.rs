@@ -44,6 +44,49 @@ pub const KEYS_A_STEP: usize = 32;
 /// How many threads step the loops. Two keep two cores busy; more would only wait for each other's commits.
 pub const LOOP_THREADS: usize = 2;
 
+// Images and volumes.
+
+/// The most bytes of one image's manifest, index or configuration: containerd's own bound for manifests, doubled.
+pub const IMAGE_DOCUMENT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The most layers of one image: overlayfs takes 500, and every common builder stops at 127.
+pub const IMAGE_LAYERS: usize = 128;
+
+/// The most images in one archive or layout folder: far above what any tool saves at once.
+pub const ARCHIVE_IMAGES: usize = 1024;
+
+/// How deep an image index may point to another index: two levels are in use.
+pub const IMAGE_INDEX_DEPTH: usize = 4;
+
+/// The most bytes one layer may unpack to: larger than the largest published images, small beside a disk.
+pub const LAYER_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+
+/// The most entries of one layer: each costs an inode, and the largest published layers have some 500,000.
+pub const LAYER_ENTRIES: u64 = 2_000_000;
+
+/// The most bytes of one extended header of a tar entry (long names, attributes): attributes end at 64 KiB each.
+pub const TAR_EXTENSION_BYTES: u64 = 1024 * 1024;
+
+/// The longest path in an archive or volume: the kernel's `PATH_MAX`.
+pub const PATH_BYTES: usize = 4096;
+
+/// The longest name of one file: the kernel's `NAME_MAX`.
+pub const FILE_NAME_BYTES: usize = 255;
+
+/// The most bytes of an ELF file's tables that are read: section-free program headers and dynamic entries are some KiB.
+pub const ELF_TABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The most libraries in the closure of one executable: large desktop programs have some 300.
+pub const ELF_LIBRARIES: usize = 1024;
+
+/// The most bytes of the files of one configMap, secret or projected volume: several whole objects together.
+pub const VOLUME_PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often a path is opened again below a folder when the kernel saw a rename meanwhile: each try is microseconds.
+pub const OPEN_TRIES: usize = 64;
+
+/// The most bytes that may follow the end of a layer's archive: tar pads to 10 KiB, some writers to more.
+pub const LAYER_TRAILING_BYTES: u64 = 16 * 1024 * 1024;
 /// The longest name made from a `generateName`, in bytes: upstream's bound, that of a DNS label.
 pub const GENERATED_NAME_BYTES: usize = 63;
 
@@ -70,11 +113,11 @@ pub const MANIFEST_DOCUMENTS: usize = 10_000;
 /// levels, and serde_json stops at 128.
 pub const MANIFEST_DEPTH: usize = 100;
 
-/// How many values one document may have once its aliases are expanded: some 30 times what the largest object
-/// can hold would still be refused by its size, so this only stops documents that grow by aliasing.
+/// How many values one manifest may have, aliases written out: what 32 MB of usual YAML hold, and some 500 MB
+/// of memory at the worst.
 pub const MANIFEST_VALUES: usize = 1_000_000;
 
-/// How many bytes of text the aliases of one document may add: the most that an object may have at all.
+/// How many bytes of text the aliases of one manifest may add: the most that one object may have at all.
 pub const MANIFEST_ALIAS_BYTES: usize = OBJECT_BYTES;
 
 /// The most operations in one JSON patch: upstream's limit.
@@ -82,6 +125,13 @@ pub const PATCH_OPERATIONS: usize = 10_000;
 
 /// How many bytes the copies of one JSON patch may add: upstream's limit, that of a request.
 pub const PATCH_COPY_BYTES: usize = REQUEST_BYTES;
+
+/// How deep a JSON patch may make an object: what serde_json reads back, so that nothing deeper is ever stored.
+pub const PATCH_DEPTH: usize = 127;
+
+/// How many values one JSON patch may look at or shift in lists: about a second of work, far above what a patch
+/// of use needs, against thousands of removals from the front of a huge list.
+pub const PATCH_WORK: usize = 50_000_000;
 
 const _: () = assert!(MANIFEST_DEPTH < 128 && GENERATED_SUFFIX < GENERATED_NAME_BYTES);
 
@@ -150,6 +200,105 @@ pub const NETWORK_THREADS: usize = 2;
 
 /// How many calls to servers elsewhere run at a time.
 pub const REMOTE_THREADS: usize = 16;
+/// How large the buffers of a busy netlink socket are asked to be: a load of 10,000 Services is one message
+/// batch of some 4 MB, and a burst of links that end must not overrun the listener.
+pub const NETLINK_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+
+/// The largest datagram that is received over netlink: a refusal carries the refused message, and one with
+/// set elements has up to [`SET_ELEMENTS_PER_MESSAGE`] of them.
+pub const NETLINK_DATAGRAM_BYTES: usize = 64 * 1024;
+
+/// The same for links and routes, whose messages are short: what is read is zeroed first, on the way of
+/// every pod.
+pub const NETLINK_ROUTE_DATAGRAM_BYTES: usize = 16 * 1024;
+
+/// How many set elements go into one netlink message: the attribute that holds them has a 16-bit length,
+/// and an IPv6 element with its data takes 76 bytes.
+pub const SET_ELEMENTS_PER_MESSAGE: usize = 500;
+
+/// The most endpoints of one Service port that are programmed; upstream cuts Endpoints at the same number.
+pub const ENDPOINTS_PER_SERVICE: usize = 1000;
+
+/// How long the Service proxy waits before it writes again what the kernel refused.
+pub const PROXY_RETRY: Duration = Duration::from_millis(200);
+
+/// How many pods a ReplicaSet makes or ends in one pass: upstream's bound, so that one large set cannot keep
+/// all others waiting.
+pub const BURST_REPLICAS: usize = 500;
+
+/// How long the annotation with a ReplicaSet's earlier revisions may be, in bytes: upstream's bound, some 100
+/// revisions.
+pub const REVISION_HISTORY_BYTES: usize = 2000;
+
+/// How long a cluster's start waits for its nodes to be ready.
+pub const NODE_READY: Duration = Duration::from_secs(30);
+
+/// How many clusters with real nodes one machine takes before their address ranges must be given by hand.
+pub const CLUSTERS_A_HOST: u8 = 16;
+/// The most bytes of one message between host and keeper that go in the packet itself; longer ones go in a
+/// file in memory. Well below the kernel's default socket buffer, so that many fit at once.
+pub const KEEPER_PACKET_BYTES: usize = 32 * 1024;
+
+/// The longest log line before it is cut with the tag P, as containerd cuts it.
+pub const LOG_LINE_BYTES: usize = 16 * 1024;
+
+/// How many bytes of a container's output the keeper reads before it looks at anything else.
+pub const LOG_READ_BYTES: usize = 64 * 1024;
+
+/// How many bytes of an exec's output are kept: probes report 10 KiB, hooks the same.
+pub const EXEC_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// The longest termination message, as upstream's for one container.
+pub const TERMINATION_MESSAGE_BYTES: usize = 4096;
+
+/// How often the removal of a busy cgroup is tried again, a millisecond or an event apart: a process is out
+/// of its group microseconds after its end is told, so that this many means that something is wrong.
+pub const CGROUP_REMOVAL_TRIES: u32 = 2000;
+
+/// How long killed processes may take to end before their cgroup is given up as stuck: one in
+/// uninterruptible sleep would otherwise hold up the start of the next cluster for ever.
+pub const CGROUP_DRAIN: Duration = Duration::from_secs(10);
+
+/// How often a path inside a root is walked again because of a mount or a rename elsewhere: each walk takes
+/// microseconds, so that this many in a row means that something is wrong.
+pub const OPEN_IN_ROOT_TRIES: u32 = 10_000;
+
+/// The size of a pod's `/dev/shm`, as Docker's and containerd's.
+pub const POD_SHM_BYTES: u64 = 64 * 1024 * 1024;
+
+const _: () = assert!(LOG_LINE_BYTES <= LOG_READ_BYTES);
+
+/// What scores assume of a container that asks for no cpu, in thousandths of a core: upstream's guess.
+pub const SCHEDULER_GUESSED_CPU_MILLIS: i64 = 100;
+/// What scores assume of a container that asks for no memory, in bytes: upstream's guess.
+pub const SCHEDULER_GUESSED_MEMORY_BYTES: i64 = 200 * 1024 * 1024;
+/// Below this many nodes each is looked at; above, at least this many feasible ones are found: upstream's number.
+pub const SCHEDULER_FEASIBLE_LEAST: usize = 100;
+/// The least percentage of a large cluster's nodes that are scored: upstream's number.
+pub const SCHEDULER_PERCENT_LEAST: usize = 5;
+/// The first and the longest wait of a pod that found no node: upstream's times.
+pub const SCHEDULER_BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// See [`SCHEDULER_BACKOFF_FIRST`].
+pub const SCHEDULER_BACKOFF_MOST: Duration = Duration::from_secs(10);
+
+/// How many objects one turn of the garbage collector or the namespace controller writes before it lets others
+/// have the loop.
+pub const DELETIONS_A_TURN: usize = 100;
+
+/// The most endpoints that the controller puts into one EndpointSlice: upstream's default.
+pub const SLICE_ENDPOINTS_FILLED: usize = 100;
+
+/// How long a node may stay silent before it counts as unreachable: upstream's default.
+pub const NODE_GRACE: Duration = Duration::from_secs(40);
+/// The same for a node that has never said how it is: upstream's default.
+pub const NODE_STARTUP_GRACE: Duration = Duration::from_secs(60);
+/// How long a pod that names no toleration of its own stays on a node that is not ready or unreachable, in
+/// seconds: what upstream's admission would have given it.
+pub const NODE_LOSS_TOLERATION_SECONDS: i64 = 300;
+
+const _: () = assert!(
+    SLICE_ENDPOINTS_FILLED <= SLICE_ENDPOINTS && NODE_GRACE.as_secs() <= NODE_STARTUP_GRACE.as_secs()
+);
 
 /// The first and the longest wait of a container that fails again and again, and of an image that cannot be
 /// fetched: upstream's.
@@ -177,8 +326,6 @@ pub const LEAST_GRACE: Duration = Duration::from_secs(2);
 /// upstream's pod workers come back after some 10 s; a missing ConfigMap wakes the pod by itself.
 pub const POD_RETRY: Duration = Duration::from_secs(10);
 
-/// The most bytes of a termination message: one container's, as upstream.
-pub const TERMINATION_MESSAGE_BYTES: usize = 4096;
 /// How much of the log stands in for a missing termination message: upstream's.
 pub const TERMINATION_LOG_BYTES: usize = 2048;
 /// See [`TERMINATION_LOG_BYTES`].

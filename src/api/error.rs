@@ -351,6 +351,11 @@ impl FieldErrors {
         self.list
     }
 
+    /// How many things are wrong so far.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -35,18 +35,25 @@ pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
 
 /// The point in time without its fraction of a second, as JSON keeps it.
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
-    if at.subsec_nanosecond() == 0 {
-        return at;
-    }
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
+    whole(at, 1_000_000_000)
 }
 
 /// The point in time without what is finer than a microsecond, as JSON keeps it.
 pub fn whole_microseconds(at: Timestamp) -> Timestamp {
-    if at.subsec_nanosecond() % 1000 == 0 {
+    whole(at, 1000)
+}
+
+/// The last multiple of so many nanoseconds (a second at the most) that is not after `at`.
+fn whole(at: Timestamp, step: i32) -> Timestamp {
+    // Before 1970 the fraction is negative.
+    let (second, fraction) = match (at.as_second(), at.subsec_nanosecond()) {
+        (second, fraction) if fraction < 0 => (second - 1, fraction + 1_000_000_000),
+        exact => exact,
+    };
+    if fraction % step == 0 {
         return at;
     }
-    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+    Timestamp::new(second, fraction - fraction % step).unwrap_or(at)
 }
 
 /// A time as objects hold it: in whole seconds.

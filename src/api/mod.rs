@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod kinds;
+pub mod manifest;
 pub mod meta;
 pub mod names;
 pub mod object;
@@ -11,6 +12,7 @@ pub mod patch;
 pub mod quantity;
 pub mod registry;
 pub mod selector;
+pub mod taints;
 
 pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};
 pub use object::{Column, Kind, Object, ObjectKey, Scope, TermName, Terms};

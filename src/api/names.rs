@@ -26,6 +26,7 @@ pub const PORT_NAME_BYTES: usize = 15;
 
 const LABEL_1123: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN_1123: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+const SUBDOMAIN_UNDERSCORE: &str = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
 const LABEL_1035: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const LABEL_KEY: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const LABEL_VALUE: &str = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
@@ -54,6 +55,24 @@ pub fn is_dns1123_subdomain(value: &str) -> Vec<String> {
     let mut wrong = too_long(value, DNS_SUBDOMAIN_BYTES);
     if !matches_subdomain(value) {
         wrong.push(subdomain_error());
+    }
+    wrong
+}
+
+/// A subdomain of DNS whose labels may also hold underscores: a search domain of a pod.
+pub fn is_dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
+    let mut wrong = too_long(value, DNS_SUBDOMAIN_BYTES);
+    let fits = |label: &str| {
+        let rest = label.strip_prefix('_').unwrap_or(label);
+        !rest.starts_with('_') && matches_label(rest.replace('_', "-").as_bytes(), is_lower_alphanumeric)
+    };
+    if !value.split('.').all(fits) {
+        wrong.push(pattern_error(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and \
+             must start and end with an alphanumeric character",
+            SUBDOMAIN_UNDERSCORE,
+            &["example.com"],
+        ));
     }
     wrong
 }
@@ -411,6 +430,14 @@ mod tests {
              a.| a lowercase RFC 1123 subdomain
              .a| a lowercase RFC 1123 subdomain
              a-.b| a lowercase RFC 1123 subdomain",
+        );
+        check(
+            is_dns1123_subdomain_with_underscore,
+            "_tcp.a_b.example.com|
+             a|
+             __a| a lowercase RFC 1123 subdomain
+             a_| a lowercase RFC 1123 subdomain
+             _| a lowercase RFC 1123 subdomain",
         );
         check(
             is_dns1035_label,

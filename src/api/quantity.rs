@@ -14,6 +14,7 @@ use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
 use std::str::FromStr;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde_json::Value;
 
 use crate::limits::{QUANTITY_BYTES, QUANTITY_EXPONENT};
 
@@ -91,6 +92,16 @@ impl Amount {
         let written = Written::split(text)?;
         let amount = written.amount()?;
         Ok(if written.is_kept() { text.to_owned() } else { amount.to_string() })
+    }
+
+    /// What an API server answers for this value of JSON: a text, a bare number, or null, which is nothing.
+    pub fn served_value(value: &Value) -> Result<String, QuantityError> {
+        match value {
+            Value::Null => Ok("0".to_owned()),
+            Value::String(text) => Amount::served(text),
+            Value::Number(number) => Amount::served(&number.to_string()),
+            _ => Err(QuantityError::Form),
+        }
     }
 
     /// The family of suffixes that it is printed with.

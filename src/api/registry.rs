@@ -60,6 +60,9 @@ pub trait Strategy: Send + Sync {
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
     /// Decodes a JSON value.
     fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error>;
+    /// Decodes a JSON value as a user wrote it: a field of the wrong type or one that the kind has not is
+    /// named.
+    fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField>;
     /// An object with nothing in it.
     fn empty(&self) -> Box<dyn Object>;
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String>;
@@ -79,6 +82,31 @@ pub trait Strategy: Send + Sync {
     fn row(&self, object: &dyn Object, now: Timestamp) -> Vec<String>;
     /// Whether both are equal in every field.
     fn same(&self, a: &dyn Object, b: &dyn Object) -> bool;
+}
+
+/// A field that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongField {
+    /// Its path: `spec.template.spec.containers[0].name`.
+    pub field: String,
+    /// What is wrong.
+    pub cause: String,
+}
+
+/// A path of `serde_ignored` (`spec.?.containers.0.name`) in the form of field paths.
+fn field_path(path: &str) -> String {
+    let mut text = String::new();
+    for step in path.split('.').filter(|step| *step != "?") {
+        if step.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.push_str(&format!("[{step}]"));
+        } else {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(step);
+        }
+    }
+    text
 }
 
 /// The strategy of a built-in kind.
@@ -128,6 +156,27 @@ impl<K: Kind> Strategy for BuiltIn<K> {
 
     fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error> {
         Ok(Box::new(serde_json::from_value::<K>(value)?))
+    }
+
+    fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField> {
+        let mut unknown = None;
+        let mut note = |path: serde_ignored::Path<'_>| {
+            unknown.get_or_insert_with(|| path.to_string());
+        };
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+        let decoded: Result<K, _> = serde_ignored::deserialize(tracked, &mut note);
+        if let Err(cause) = decoded {
+            let field = track.path().to_string();
+            return Err(WrongField { field, cause: cause.to_string() });
+        }
+        match unknown {
+            Some(path) => {
+                let field = field_path(&path);
+                Err(WrongField { cause: format!("unknown field \"{field}\""), field })
+            }
+            None => Ok(()),
+        }
     }
 
     fn empty(&self) -> Box<dyn Object> {

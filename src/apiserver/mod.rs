@@ -86,6 +86,11 @@ impl Server {
         self.store.get(kind, key.as_str()).ok_or_else(|| self.not_found(kind, key))
     }
 
+    /// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
+    pub fn value(&self, record: &Record) -> serde_json::Value {
+        encode::full_value(self.strategy(record.header.kind).info(), record)
+    }
+
     pub(crate) fn strategy(&self, kind: KindId) -> &dyn Strategy {
         &**self.registry().strategy(kind)
     }

@@ -117,6 +117,16 @@ impl Watch {
         Ok(self.ready.pop_front())
     }
 
+    /// Whether the next event is there already.
+    pub(crate) fn has_next(&mut self) -> Result<bool, WatchError> {
+        if self.ready.is_empty()
+            && let Some(event) = self.try_next()?
+        {
+            self.ready.push_front(event);
+        }
+        Ok(!self.ready.is_empty())
+    }
+
     /// The next event, waiting for it as long as `most`. `None` when the time is over.
     pub fn next_within(&mut self, most: Duration) -> Result<Option<WatchEvent>, WatchError> {
         self.wait(Some(most))

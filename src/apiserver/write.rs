@@ -23,7 +23,7 @@ pub enum Patch {
     /// RFC 7386: what is given replaces, `null` deletes, lists are replaced whole.
     Merge(Value),
     /// RFC 6902: a list of operations.
-    Json(Value),
+    Json(JsonPatch),
 }
 
 pub(super) fn failed(refused: Refused) -> StatusError {
@@ -423,21 +423,17 @@ fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
 
 fn apply_patch(value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
     match patch {
-        Patch::Merge(Value::Object(_)) => {
-            let Patch::Merge(given) = patch else { return Ok(()) };
-            patch::merge(value, given);
+        Patch::Merge(given @ Value::Object(_)) => {
+            patch::merge(value, given.clone());
             Ok(())
         }
         Patch::Merge(_) => Err(StatusError::bad_request("a merge patch must be an object")),
         Patch::Json(operations) => {
-            let operations =
-                JsonPatch::parse(operations).map_err(|cause| StatusError::bad_request(cause.to_string()))?;
-            operations.apply(value).map_err(|cause| {
-                StatusError::new(
-                    Reason::Invalid,
-                    format!("the server rejected our request due to an error in our request: {cause}"),
-                )
-            })
+            *value = operations.apply(value).map_err(|cause| {
+                let rejected = "the server rejected our request due to an error in our request";
+                StatusError::new(Reason::Invalid, format!("{rejected}: {cause}"))
+            })?;
+            Ok(())
         }
     }
 }

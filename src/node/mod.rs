@@ -5,8 +5,13 @@
 //! ([`network::PodNetwork`]), which the cluster fills.
 
 pub mod agent;
+pub mod env;
 #[cfg(target_os = "linux")]
 pub mod images;
+#[cfg(target_os = "linux")]
+pub mod local;
 pub mod network;
+#[cfg(target_os = "linux")]
+pub mod private;
 pub mod runtime;
 pub mod volumes;

@@ -19,6 +19,9 @@ mod snapshot;
 mod tree;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -156,7 +159,9 @@ impl Store {
         let mut follower = Follower { inner: self.inner.clone(), subscription, interests, after, next: 0 };
         // Subscribed first, positioned second: nothing committed in between is missed.
         follower.next = self.inner.log.position_after(after)?;
-        follower.subscription.mark(follower.next);
+        if follower.next < self.inner.log.end() {
+            follower.subscription.mark(follower.next);
+        }
         Ok(follower)
     }
 

@@ -146,11 +146,6 @@ impl<V: Clone> Tree<V> {
         self.len
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&V> {
         self.root.as_ref()?.get(key)
@@ -221,11 +216,6 @@ impl<V: Clone> Tree<V> {
             };
         }
         iter
-    }
-
-    /// The entries whose key begins with `prefix`, in order.
-    pub fn prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> + 'a {
-        self.from(prefix).take_while(move |(key, _)| key.starts_with(prefix))
     }
 
     /// Every entry, in order.

@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::resources::is_plainly_canonical;
 use crate::api::meta;
 use crate::api::quantity::Amount;
 
@@ -75,6 +76,9 @@ impl Canonical for MicroTime {
 
 impl Canonical for Quantity {
     fn make_canonical(&mut self) {
+        if is_plainly_canonical(&self.0) {
+            return;
+        }
         if self.0.is_empty() {
             self.0.push('0');
         } else if let Ok(text) = Amount::served(&self.0)

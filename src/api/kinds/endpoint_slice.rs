@@ -189,13 +189,7 @@ fn validate_endpoint(endpoint: &Endpoint, kind: &str, path: &FieldPath<'_>, erro
     }
 }
 
-fn validate_address(
-    address: &str,
-    kind: &str,
-    list: &FieldPath<'_>,
-    at: usize,
-    errors: &mut FieldErrors,
-) {
+fn validate_address(address: &str, kind: &str, list: &FieldPath<'_>, at: usize, errors: &mut FieldErrors) {
     let path = list.index(at);
     let is_v4 = parse_ip_sloppy(address).is_some_and(|address| address.is_ipv4());
     match kind {
@@ -243,9 +237,10 @@ fn validate_domain_name(name: &str, path: &FieldPath<'_>, errors: &mut FieldErro
 fn validate_hints(hints: &EndpointHints, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let zones: Vec<&str> = list(&hints.for_zones).iter().map(|zone| zone.name.as_str()).collect();
     let nodes: Vec<&str> = list(&hints.for_nodes).iter().map(|node| node.name.as_str()).collect();
-    for (field, names, rule) in
-        [("forZones", zones, is_label_value as fn(&str) -> Vec<String>), ("forNodes", nodes, is_dns1123_subdomain)]
-    {
+    for (field, names, rule) in [
+        ("forZones", zones, is_label_value as fn(&str) -> Vec<String>),
+        ("forNodes", nodes, is_dns1123_subdomain),
+    ] {
         let path = path.child(field);
         if names.len() > ENDPOINT_HINTS {
             errors.too_many(&path, names.len(), ENDPOINT_HINTS);

@@ -92,10 +92,24 @@ impl Kind for Namespace {
         terms.add("status.phase", self.status.as_ref().map_or("", |status| text(&status.phase)));
     }
 
+    fn held_back(&self) -> bool {
+        self.spec.as_ref().is_some_and(|spec| !list(&spec.finalizers).is_empty())
+    }
+
+    fn mark_deleting(&mut self) {
+        self.status.get_or_insert_default().phase = Some("Terminating".to_owned());
+    }
+
     fn row(&self, now: Timestamp) -> Vec<String> {
         let phase = self.status.as_ref().map_or("", |status| text(&status.phase));
         vec![phase.to_owned(), since(self.metadata.creation_timestamp.as_ref(), now)]
     }
+}
+
+/// Takes over from `old` what a write of the `finalize` subresource may not change: all but the finalizers of
+/// the specification (and the metadata, for which the rules of every update hold).
+pub fn prepare_namespace_finalize(new: &mut Namespace, old: &Namespace) {
+    new.status.clone_from(&old.status);
 }
 
 fn label_with_name(namespace: &mut Namespace) {

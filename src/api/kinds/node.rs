@@ -147,7 +147,8 @@ impl Kind for Node {
     }
 
     fn row(&self, now: Timestamp) -> Vec<String> {
-        let or = |value: &str, other: &str| if value.is_empty() { other.to_owned() } else { value.to_owned() };
+        let or =
+            |value: &str, other: &str| if value.is_empty() { other.to_owned() } else { value.to_owned() };
         let info = self.status.as_ref().and_then(|status| status.node_info.clone()).unwrap_or_default();
         let mut kernel = or(&info.kernel_version, "<unknown>");
         if !info.architecture.is_empty() {
@@ -168,8 +169,8 @@ impl Kind for Node {
 }
 
 fn status_text(node: &Node) -> String {
-    let conditions = node.status.iter().flat_map(|status| list(&status.conditions));
-    let mut status = match conditions.filter(|condition| condition.type_ == "Ready").last() {
+    let mut conditions = node.status.iter().flat_map(|status| list(&status.conditions));
+    let mut status = match conditions.rfind(|condition| condition.type_ == "Ready") {
         Some(ready) if ready.status == "True" => "Ready",
         Some(_) => "NotReady",
         None => "Unknown",
@@ -225,8 +226,7 @@ fn validate_taints(taints: &[Taint], path: &FieldPath<'_>, errors: &mut FieldErr
             errors.not_supported(&path.child("effect"), taint.effect.as_str(), &TAINT_EFFECTS);
         }
         if !seen.insert((&taint.effect, &taint.key)) {
-            let value =
-                json!({ "Key": taint.key, "Value": value, "Effect": taint.effect, "TimeAdded": taint.time_added });
+            let value = json!({ "Key": taint.key, "Value": value, "Effect": taint.effect, "TimeAdded": taint.time_added });
             errors.push(Problem::Duplicate, &path, value, "taints must be unique by key and effect pair");
         }
     }

@@ -107,14 +107,68 @@ pub(crate) fn validate_amount(
     Some(amount)
 }
 
+/// Whether the text can be seen to be canonical and no finer than a thousandth: few digits and a common suffix,
+/// as nearly all amounts are. (`false` says nothing.)
+pub(crate) fn is_plainly_canonical(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    (1..=3).contains(&digits)
+        && !text.starts_with('0')
+        && matches!(&text[digits..], "" | "m" | "k" | "M" | "G" | "Ki" | "Mi" | "Gi")
+}
+
 /// Rounds every amount up to thousandths, the finest that Kubernetes keeps.
 pub(crate) fn round_amounts(amounts: &mut Option<ResourceList>) {
-    for quantity in amounts.iter_mut().flat_map(|amounts| amounts.values_mut()) {
+    let amounts = amounts.iter_mut().flat_map(|amounts| amounts.values_mut());
+    for quantity in amounts.filter(|quantity| !is_plainly_canonical(&quantity.0)) {
         if let Ok(amount) = Amount::parse(&quantity.0) {
             let rounded = amount.rounded_up(-3);
             if rounded != amount {
                 *quantity = rounded.into();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_canonical_is() {
+        for number in 0..1100 {
+            for suffix in ["", "n", "u", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti", "e3", "x"] {
+                let text = format!("{number}{suffix}");
+                if is_plainly_canonical(&text) {
+                    assert_eq!(Amount::parse(&text).map(|amount| amount.to_string()), Ok(text.clone()));
+                    assert_eq!(
+                        Amount::parse(&text).map(|amount| amount.rounded_up(-3).to_string()),
+                        Ok(text)
+                    );
+                }
+            }
+        }
+        assert!(is_plainly_canonical("100m") && is_plainly_canonical("64Mi"));
+        assert!(!is_plainly_canonical("") && !is_plainly_canonical("01") && !is_plainly_canonical("1.5"));
+    }
+
+    #[test]
+    fn resources_by_name() {
+        let table = [
+            ("cpu", true, true, true),
+            ("hugepages-2Mi", true, true, false),
+            ("pods", true, true, true),
+            ("nvidia.com/gpu", false, false, false),
+            ("kubernetes.io/x", false, true, true),
+        ];
+        for (name, standard, native, overcommit) in table {
+            assert_eq!(
+                (is_standard(name), is_native(name), is_overcommit_allowed(name)),
+                (standard, native, overcommit),
+                "{name}"
+            );
+        }
+        assert!(
+            is_extended("nvidia.com/gpu") && !is_extended("cpu") && !is_extended("requests.nvidia.com/gpu")
+        );
     }
 }

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::*;
 
@@ -134,6 +135,11 @@ fn conversions() {
     let amount = Amount::try_from(&Quantity("1024Mi".to_owned())).unwrap();
     assert_eq!(Quantity::from(amount), Quantity("1Gi".to_owned()));
     assert_eq!(Amount::parse("1500m").unwrap().rounded_up(0).to_string(), "2");
+    for (value, served) in [("1", "1"), ("0.5", "500m"), ("1000", "1k"), ("null", "0"), ("\"0.1\"", "100m")] {
+        let value: Value = serde_json::from_str(value).unwrap();
+        assert_eq!(Amount::served_value(&value).as_deref(), Ok(served), "{value}");
+    }
+    assert_eq!(Amount::served_value(&Value::Bool(true)), Err(QuantityError::Form));
     assert_eq!(Amount::from_millis(1, Format::BinarySi).to_string(), "1m");
 }
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub mod fake;
 #[cfg(target_os = "linux")]
@@ -37,7 +38,7 @@ pub struct Netns {
 }
 
 /// Which namespaces a pod shares with the node or among its containers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sharing {
     /// `hostNetwork`: no network namespace of its own.
     pub host_network: bool,
@@ -50,7 +51,7 @@ pub struct Sharing {
 }
 
 /// Limits of one cgroup. `None` leaves the kernel's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// CPU requests as relative weight, in millicores (`cpu.shares`, `cpu.weight`).
     pub cpu_request_millis: Option<u64>,
@@ -65,7 +66,7 @@ pub struct Resources {
 }
 
 /// What a sandbox is made of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxSpec {
     /// The pod's uid.
     pub id: String,
@@ -82,7 +83,7 @@ pub struct SandboxSpec {
 }
 
 /// The root file system of a container, as the image store found it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rootfs {
     /// Layers, the lowest first, joined by overlayfs under a writable layer of the container's own.
     Layers(Vec<PathBuf>),
@@ -91,7 +92,7 @@ pub enum Rootfs {
 }
 
 /// How a mount behaves towards mounts made after it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Propagation {
     /// Neither side sees the other's.
     #[default]
@@ -103,7 +104,7 @@ pub enum Propagation {
 }
 
 /// Something mounted into a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// What is mounted.
     pub source: MountSource,
@@ -116,7 +117,7 @@ pub struct Mount {
 }
 
 /// Where a mount comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountSource {
     /// A file or folder of the host.
     Host(PathBuf),
@@ -133,7 +134,7 @@ pub enum MountSource {
 }
 
 /// Who the first process of a container is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum User {
     /// Numbers that the pod gives.
     Ids {
@@ -148,7 +149,7 @@ pub enum User {
 }
 
 /// Which system calls are allowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seccomp {
     /// All.
     #[default]
@@ -158,7 +159,7 @@ pub enum Seccomp {
 }
 
 /// The security of one container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Security {
     /// Who runs it.
     pub user: User,
@@ -200,7 +201,7 @@ impl Default for Security {
 }
 
 /// What a container is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSpec {
     /// Its name in the pod.
     pub name: String,

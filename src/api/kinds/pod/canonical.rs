@@ -1,17 +1,14 @@
 //! The canonical form of a pod and its status: one table, taken from the published Go types.
 
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, ContainerUser, HostIP, LinuxContainerUser, NodeAllocatableResourceClaimStatus, Pod,
-    PodCondition, PodIP, PodResourceClaimStatus, PodStatus, ResourceHealth, ResourceStatus,
-    VolumeMountStatus,
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+    ContainerUser, HostIP, LinuxContainerUser, NodeAllocatableResourceClaimStatus, Pod, PodCondition, PodIP,
+    PodResourceClaimStatus, PodStatus, ResourceHealth, ResourceStatus, VolumeMountStatus,
 };
 
-use crate::api::kinds::canonical::{Canonical, canonical, canonical_as_is};
+use crate::api::kinds::canonical::{canonical, canonical_as_is};
 
-canonical_as_is!(
-    HostIP, PodIP, PodResourceClaimStatus,
-);
+canonical_as_is!(HostIP, PodIP, PodResourceClaimStatus,);
 
 canonical! {
     ContainerState {
@@ -40,7 +37,6 @@ canonical! {
     }
     NodeAllocatableResourceClaimStatus {
         drop: containers;
-        deep: resources;
     }
     Pod {
         fill: spec, status;

@@ -7,32 +7,37 @@ use k8s_openapi::api::core::v1::{
     AWSElasticBlockStoreVolumeSource, Affinity, AzureFileVolumeSource, CSIVolumeSource, Capabilities,
     CephFSVolumeSource, CinderVolumeSource, ClusterTrustBundleProjection, ConfigMapProjection,
     ConfigMapVolumeSource, Container, ContainerPort, ContainerResizePolicy, ContainerRestartRule,
-    ContainerRestartRuleOnExitCodes, DownwardAPIProjection, DownwardAPIVolumeFile,
-    DownwardAPIVolumeSource, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource,
-    EphemeralContainer, EphemeralVolumeSource, ExecAction, FCVolumeSource, FlexVolumeSource,
-    FlockerVolumeSource, GCEPersistentDiskVolumeSource, GitRepoVolumeSource, GlusterfsVolumeSource,
-    HTTPGetAction, HTTPHeader, HostAlias, ISCSIVolumeSource, ImageVolumeSource, KeyToPath, Lifecycle,
-    LifecycleHandler, LocalObjectReference, NFSVolumeSource, NodeAffinity, NodeSelector,
-    NodeSelectorRequirement, NodeSelectorTerm, ObjectFieldSelector, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimTemplate, PersistentVolumeClaimVolumeSource, PhotonPersistentDiskVolumeSource,
-    PodAffinity, PodAffinityTerm, PodAntiAffinity, PodCertificateProjection, PodDNSConfig,
-    PodDNSConfigOption, PodReadinessGate, PodResourceClaim, PodSchedulingGate, PodSecurityContext,
-    PodSpec, PodTemplateSpec, PortworxVolumeSource, PreferredSchedulingTerm, Probe,
-    ProjectedVolumeSource, QuobyteVolumeSource, RBDVolumeSource, ResourceClaim, ResourceFieldSelector,
-    ResourceRequirements, SELinuxOptions, ScaleIOVolumeSource, SecretProjection, SecretVolumeSource,
-    SecurityContext, ServiceAccountTokenProjection, StorageOSVolumeSource, Sysctl, TCPSocketAction,
-    Toleration, TopologySpreadConstraint, Volume, VolumeDevice, VolumeMount, VolumeProjection,
-    VolumeResourceRequirements, VsphereVirtualDiskVolumeSource, WeightedPodAffinityTerm,
+    ContainerRestartRuleOnExitCodes, DownwardAPIProjection, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
+    EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, EphemeralContainer, EphemeralVolumeSource,
+    ExecAction, FCVolumeSource, FlexVolumeSource, FlockerVolumeSource, GCEPersistentDiskVolumeSource,
+    GitRepoVolumeSource, GlusterfsVolumeSource, HTTPGetAction, HTTPHeader, HostAlias, ISCSIVolumeSource,
+    ImageVolumeSource, KeyToPath, Lifecycle, LifecycleHandler, LocalObjectReference, NFSVolumeSource,
+    NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, ObjectFieldSelector,
+    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PersistentVolumeClaimVolumeSource,
+    PhotonPersistentDiskVolumeSource, PodAffinity, PodAffinityTerm, PodAntiAffinity,
+    PodCertificateProjection, PodDNSConfig, PodDNSConfigOption, PodReadinessGate, PodResourceClaim,
+    PodSchedulingGate, PodSecurityContext, PodSpec, PodTemplateSpec, PortworxVolumeSource,
+    PreferredSchedulingTerm, Probe, ProjectedVolumeSource, QuobyteVolumeSource, RBDVolumeSource,
+    ResourceClaim, ResourceFieldSelector, ResourceRequirements, SELinuxOptions, ScaleIOVolumeSource,
+    SecretProjection, SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection,
+    StorageOSVolumeSource, Sysctl, TCPSocketAction, Toleration, TopologySpreadConstraint, Volume,
+    VolumeDevice, VolumeMount, VolumeProjection, VolumeResourceRequirements, VsphereVirtualDiskVolumeSource,
+    WeightedPodAffinityTerm,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    LabelSelector, LabelSelectorRequirement,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-use crate::api::kinds::canonical::{Canonical, canonical, canonical_as_is};
+use crate::api::kinds::canonical::{canonical, canonical_as_is};
 
 canonical_as_is!(
-    ContainerResizePolicy, HTTPHeader, KeyToPath, LocalObjectReference, PodReadinessGate,
-    PodResourceClaim, PodSchedulingGate, Sysctl, VolumeDevice,
+    ContainerResizePolicy,
+    HTTPHeader,
+    KeyToPath,
+    LocalObjectReference,
+    PodReadinessGate,
+    PodResourceClaim,
+    PodSchedulingGate,
+    Sysctl,
+    VolumeDevice,
 );
 
 canonical! {

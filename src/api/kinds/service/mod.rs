@@ -85,7 +85,7 @@ impl Kind for Service {
     }
 
     fn validate(&self, errors: &mut FieldErrors) {
-        validate::validate(self, None, errors);
+        validate::validate(self, errors);
     }
 
     fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
@@ -178,9 +178,7 @@ fn is_headless(spec: &ServiceSpec) -> bool {
     matches!(list(&spec.cluster_ips), [address] if address == "None")
 }
 
-canonical_as_is!(
-    PortStatus,
-);
+canonical_as_is!(PortStatus,);
 
 canonical! {
     Condition {

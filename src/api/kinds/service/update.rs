@@ -57,6 +57,9 @@ fn take_over_node_ports(new: &mut ServiceSpec, old: &ServiceSpec) {
 
 /// Lets the plural field follow where a client changed the singular one alone.
 fn align_addresses(new: &mut ServiceSpec, old: &ServiceSpec) {
+    if list(&new.cluster_ips).is_empty() && text(&new.cluster_ip) == text(&old.cluster_ip) {
+        new.cluster_ips.clone_from(&old.cluster_ips);
+    }
     let same_plural = list(&new.cluster_ips) == list(&old.cluster_ips);
     if text(&new.cluster_ip) == text(&old.cluster_ip) || !same_plural {
         return;

@@ -25,8 +25,8 @@ const MAX_AFFINITY_SECONDS: i32 = 86_400;
 const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 const ONLY_BALANCERS: &str = "may only be used when `type` is 'LoadBalancer'";
 
-/// Collects what is wrong with the Service; addresses that `old` had are taken as they are.
-pub(super) fn validate(service: &Service, old: Option<&ServiceSpec>, errors: &mut FieldErrors) {
+/// Collects what is wrong with the Service.
+pub(super) fn validate(service: &Service, errors: &mut FieldErrors) {
     let Some(spec) = &service.spec else { return };
     validate_topology_annotations(service, errors);
     let path = FieldPath::new("spec");
@@ -39,18 +39,17 @@ pub(super) fn validate(service: &Service, old: Option<&ServiceSpec>, errors: &mu
     validate_labels(spec.selector.as_ref(), &path.child("selector"), errors);
     validate_affinity(spec, &path, errors);
     if kind != "ExternalName" {
-        validate_addresses(spec, old, &path, errors);
+        validate_addresses(spec, &path, errors);
     }
-    let before = old.map_or(&[][..], |old| list(&old.external_ips));
     for (at, address) in list(&spec.external_ips).iter().enumerate() {
         let path = path.child("externalIPs");
-        if validate_old_ip(address, before, &path.index(at), errors) {
+        if validate_old_ip(address, &[], &path.index(at), errors) {
             validate_endpoint_ip(address, &path.index(at), errors);
         }
     }
     validate_required_choice(&spec.type_, &TYPES, &path.child("type"), errors);
     validate_port_uses(spec, kind, &path.child("ports"), errors);
-    validate_balancer(service, spec, old, &path, errors);
+    validate_balancer(service, spec, &path, errors);
     validate_traffic(spec, &path, errors);
 }
 
@@ -177,12 +176,7 @@ fn validate_affinity(spec: &ServiceSpec, path: &FieldPath<'_>, errors: &mut Fiel
     }
 }
 
-fn validate_addresses(
-    spec: &ServiceSpec,
-    old: Option<&ServiceSpec>,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) {
+fn validate_addresses(spec: &ServiceSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let addresses = list(&spec.cluster_ips);
     let plural = path.child("clusterIPs");
     match (text(&spec.cluster_ip), addresses.first()) {
@@ -206,7 +200,6 @@ fn validate_addresses(
         }
     }
     validate_choice(&spec.ip_family_policy, &FAMILY_POLICIES, &path.child("ipFamilyPolicy"), errors);
-    let before = old.map_or(&[][..], |old| list(&old.cluster_ips));
     let mut valid = true;
     for (at, address) in addresses.iter().enumerate() {
         if at == 0 && address == "None" {
@@ -216,7 +209,7 @@ fn validate_addresses(
             }
             continue;
         }
-        valid &= validate_old_ip(address, before, &plural.index(at), errors);
+        valid &= validate_old_ip(address, &[], &plural.index(at), errors);
     }
     if addresses.len() > 2 {
         errors.invalid(&plural, json!(addresses), "may only hold up to 2 values");
@@ -244,13 +237,7 @@ fn validate_families(spec: &ServiceSpec, plural: &FieldPath<'_>, errors: &mut Fi
     }
 }
 
-fn validate_balancer(
-    service: &Service,
-    spec: &ServiceSpec,
-    old: Option<&ServiceSpec>,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) {
+fn validate_balancer(service: &Service, spec: &ServiceSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let is_balancer = text(&spec.type_) == "LoadBalancer";
     let annotation =
         service.metadata.annotations.as_ref().and_then(|annotations| annotations.get(SOURCE_RANGES));
@@ -260,9 +247,8 @@ fn validate_balancer(
         if !is_balancer {
             errors.forbidden(&path, ONLY_BALANCERS);
         }
-        let before = old.map_or(&[][..], |old| list(&old.load_balancer_source_ranges));
         for (at, range) in ranges.iter().enumerate() {
-            validate_old_cidr(range.trim(), before, &path.index(at), errors);
+            validate_old_cidr(range.trim(), &[], &path.index(at), errors);
         }
     } else if let Some(ranges) = annotation {
         let meta = FieldPath::new("metadata");
@@ -306,7 +292,8 @@ fn validate_traffic(spec: &ServiceSpec, path: &FieldPath<'_>, errors: &mut Field
         (true, port) => validate_port(port, &health, errors),
         (false, 0) => {}
         (false, port) => {
-            let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            let detail =
+                "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
             errors.invalid(&health, port, detail);
         }
     }

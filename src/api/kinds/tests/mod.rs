@@ -1,0 +1,147 @@
+//! Tables of what Kubernetes answers: defaults, refusals, changes, printed lines. What is expected comes from
+//! upstream's code and tests.
+
+mod pod_changes;
+mod pod_rows;
+mod pods;
+mod round_trip;
+mod services;
+mod small;
+mod workloads;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::error::FieldErrors;
+use crate::api::meta::{canonicalise_meta, validate_meta};
+use crate::api::object::Kind;
+
+/// Reads an object from YAML.
+pub(super) fn read<K: Kind>(yaml: &str) -> K {
+    serde_yaml::from_str(yaml).unwrap_or_else(|wrong| panic!("{wrong} in\n{yaml}"))
+}
+
+/// An object as the door has it when it begins to validate a creation.
+pub(super) fn created<K: Kind>(yaml: &str) -> K {
+    let mut object: K = read(yaml);
+    object.prepare_create();
+    object.set_defaults();
+    canonicalise_meta(object.metadata_mut());
+    object.canonicalise();
+    object
+}
+
+fn lines(errors: FieldErrors) -> String {
+    errors.into_list().iter().map(|error| format!("{error}\n")).collect()
+}
+
+/// Holds the object, created, against its whole YAML.
+#[track_caller]
+pub(super) fn check_defaults<K: Kind>(yaml: &str, expected: &str) {
+    let object: K = created(yaml);
+    let found = serde_json::to_value(&object).unwrap();
+    let wanted: Value = serde_yaml::from_str(expected).unwrap();
+    let print = |value: &Value| serde_yaml::to_string(value).unwrap();
+    let mut wanted = wanted;
+    for field in ["apiVersion", "kind"] {
+        wanted[field] = found[field].clone();
+    }
+    assert_eq!(print(&found), print(&wanted));
+    let mut again = object.clone();
+    again.set_defaults();
+    again.canonicalise();
+    assert_eq!(again, object, "not idempotent");
+}
+
+/// Holds what is wrong with the object, created, against lines.
+#[track_caller]
+pub(super) fn check<K: Kind>(yaml: &str, expected: &str) {
+    let object: K = created(yaml);
+    let mut errors = FieldErrors::default();
+    validate_meta(object.metadata(), K::SCOPE, &K::validate_name, &mut errors);
+    object.validate(&mut errors);
+    assert_eq!(lines(errors), expected, "{yaml}");
+}
+
+/// Holds what is wrong with a change, and whether it moves the generation, against lines.
+#[track_caller]
+pub(super) fn check_update<K: Kind>(old: &str, new: &str, moves: bool, expected: &str) {
+    let old: K = created(old);
+    let mut object: K = read(new);
+    object.set_defaults();
+    object.prepare_update(&old);
+    canonicalise_meta(object.metadata_mut());
+    object.canonicalise();
+    let mut errors = FieldErrors::default();
+    object.validate_update(&old, &mut errors);
+    assert_eq!(lines(errors), expected, "{new}");
+    assert_eq!(object.moves_generation(&old), moves, "moves the generation: {new}");
+}
+
+/// Holds what is wrong with a write of the status against lines.
+#[track_caller]
+pub(super) fn check_status<K: Kind>(old: &str, new: &str, expected: &str) {
+    let mut old: K = read(old);
+    old.set_defaults();
+    old.canonicalise();
+    let mut object: K = read(new);
+    object.set_defaults();
+    object.prepare_status(&old);
+    object.canonicalise();
+    let mut errors = FieldErrors::default();
+    object.validate_status(&old, &mut errors);
+    assert_eq!(lines(errors), expected, "{new}");
+}
+
+/// The time at which tables are printed.
+pub(super) fn noon() -> Timestamp {
+    "2026-05-01T12:00:00Z".parse().unwrap()
+}
+
+/// Holds the printed line, its cells parted by `|`, against text.
+#[track_caller]
+pub(super) fn check_row<K: Kind>(yaml: &str, expected: &str) {
+    let object: K = read(yaml);
+    let row = object.row(noon());
+    assert_eq!(row.len(), K::COLUMNS.len(), "a cell for each column");
+    assert_eq!(row.join(" | "), expected, "{yaml}");
+}
+
+/// Holds the index terms against text, and their names against those declared.
+#[track_caller]
+pub(super) fn check_terms<K: Kind>(yaml: &str, expected: &str) {
+    let object: K = read(yaml);
+    let mut terms = crate::api::Terms::default();
+    object.terms(&mut terms);
+    assert!(terms.list.iter().all(|(name, _)| K::TERMS.contains(name)), "an undeclared term");
+    let found: String = terms.list.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_kind_is_registered_under_its_names() {
+    let registry = super::builtin();
+    let names = registry.iter().map(|(_, strategy)| {
+        let info = strategy.info();
+        format!("{} {} {} {}\n", info.api_version, info.kind, info.plural, info.has_generation)
+    });
+    assert_eq!(
+        names.collect::<String>(),
+        "v1 Namespace namespaces false\n\
+         v1 Node nodes false\n\
+         v1 Pod pods true\n\
+         v1 Service services false\n\
+         discovery.k8s.io/v1 EndpointSlice endpointslices true\n\
+         v1 ConfigMap configmaps false\n\
+         v1 Secret secrets false\n\
+         v1 ServiceAccount serviceaccounts false\n\
+         v1 Event events false\n\
+         coordination.k8s.io/v1 Lease leases false\n\
+         apps/v1 ReplicaSet replicasets true\n\
+         apps/v1 Deployment deployments true\n"
+    );
+    for (_, strategy) in registry.iter() {
+        let info = strategy.info();
+        assert!(info.selectable_fields.iter().all(|field| info.terms.contains(field)), "{}", info.kind);
+    }
+}

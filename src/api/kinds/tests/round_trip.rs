@@ -1,0 +1,179 @@
+//! What a writer leaves in memory is what a reader decodes: for objects of every kind, written by hand and then
+//! changed at random, the canonical form is what decoding its own JSON gives, and it stays as it is.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::api::meta::canonicalise_meta;
+use crate::api::object::Kind;
+
+/// One object of each kind, with values that are not canonical.
+const OBJECTS: [(&str, &str); 12] = [
+    (
+        "Namespace",
+        "metadata: {name: a}\nspec: {finalizers: [kubernetes]}\nstatus: {phase: Active, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.5Z', message: ''}]}",
+    ),
+    (
+        "Node",
+        "metadata: {name: a}\nspec: {taints: [{key: a, effect: b, timeAdded: '2026-05-01T11:00:00.5Z'}], unschedulable: false}\nstatus: {capacity: {cpu: 1000m, memory: 1024Ki}, conditions: [{type: Ready, status: 'True', lastHeartbeatTime: '2026-05-01T11:00:00.9Z'}], images: [{names: [], sizeBytes: 0}], nodeInfo: {kubeletVersion: v1}}",
+    ),
+    (
+        "Pod",
+        "metadata: {name: a, labels: {}, annotations: {a: b}, creationTimestamp: '2026-05-01T11:00:00.123456789Z', ownerReferences: [{apiVersion: v1, kind: a, name: b, uid: c}]}\nspec: {nodeName: '', hostNetwork: false, containers: [{name: a, image: b, args: [], tty: false, env: [{name: a, value: ''}], ports: [{containerPort: 80, hostPort: 0}], resources: {limits: {cpu: 0.5, memory: '1e3'}, requests: {}}, livenessProbe: {httpGet: {port: 80}, periodSeconds: 0}, securityContext: {capabilities: {add: [], drop: [ALL]}}}], volumes: [{name: a, emptyDir: {sizeLimit: 1024Mi}}, {name: b, projected: {sources: [{downwardAPI: {items: [{path: a, resourceFieldRef: {resource: limits.cpu}}]}}]}}], affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: []}}, overhead: {cpu: 1500m}}\nstatus: {phase: Running, startTime: '2026-05-01T11:00:00.7Z', containerStatuses: [{name: a, ready: false, state: {running: {startedAt: '2026-05-01T11:00:00.7Z'}}, lastState: {terminated: {exitCode: 0, signal: 0, finishedAt: '2026-05-01T11:00:00.7Z'}}}]}",
+    ),
+    (
+        "Service",
+        "metadata: {name: a}\nspec: {ports: [{port: 80, nodePort: 0}], selector: {}, clusterIPs: [], publishNotReadyAddresses: false}\nstatus: {loadBalancer: {ingress: []}, conditions: [{type: a, status: b, reason: c, message: d, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "EndpointSlice",
+        "metadata: {name: a}\naddressType: IPv4\nports: []\nendpoints: [{addresses: [a], hints: {forZones: []}, targetRef: {kind: '', uid: a}, deprecatedTopology: {}}]",
+    ),
+    ("ConfigMap", "metadata: {name: a, generation: 0, finalizers: []}\ndata: {}\nbinaryData: {a: YQ==}"),
+    ("Secret", "metadata: {name: a}\nstringData: {a: b}\ntype: ''"),
+    (
+        "ServiceAccount",
+        "metadata: {name: a, managedFields: [{manager: a, operation: Update, time: '2026-05-01T11:00:00.7Z', fieldsType: FieldsV1, fieldsV1: {f:a: {}}}]}\nsecrets: []\nimagePullSecrets: [{name: a}]",
+    ),
+    (
+        "Event",
+        "metadata: {name: a}\ninvolvedObject: {kind: Pod, name: '', namespace: a}\neventTime: '2026-05-01T11:00:00.123456789Z'\nfirstTimestamp: '2026-05-01T11:00:00.7Z'\ncount: 0\nseries: {count: 2, lastObservedTime: '2026-05-01T11:00:00.1234567Z'}\nsource: {component: ''}",
+    ),
+    (
+        "Lease",
+        "metadata: {name: a}\nspec: {holderIdentity: '', renewTime: '2026-05-01T11:00:00.123456789Z', acquireTime: '2026-05-01T11:00:00Z'}",
+    ),
+    (
+        "ReplicaSet",
+        "metadata: {name: a}\nspec: {minReadySeconds: 0, selector: {matchLabels: {}}, template: {metadata: {labels: {}}, spec: {containers: []}}}\nstatus: {replicas: 0, readyReplicas: 0, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "Deployment",
+        "metadata: {name: a}\nspec: {paused: false, selector: {}, strategy: {rollingUpdate: {maxSurge: 1}}, template: {spec: {containers: [{name: a, resources: {requests: {memory: 2048Ki}}}], initContainers: [], tolerations: []}}}\nstatus: {observedGeneration: 0, conditions: [{type: a, status: b, lastUpdateTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+];
+
+/// Holds the invariant for one object; those that do not decode are passed over.
+fn holds<K: Kind>(value: &Value, defaults: bool) -> Result<(), TestCaseError> {
+    let Ok(mut object) = serde_json::from_value::<K>(value.clone()) else { return Ok(()) };
+    if defaults {
+        object.prepare_create();
+        object.set_defaults();
+    }
+    canonicalise_meta(object.metadata_mut());
+    object.canonicalise();
+    let bytes = serde_json::to_vec(&object).unwrap();
+    let decoded: K = serde_json::from_slice(&bytes).unwrap();
+    prop_assert_eq!(&decoded, &object, "decoded from its JSON");
+    let mut again = object.clone();
+    if defaults {
+        again.set_defaults();
+    }
+    canonicalise_meta(again.metadata_mut());
+    again.canonicalise();
+    prop_assert_eq!(&again, &object, "done again");
+    // What may be asked of any object, however odd, is answered.
+    let mut errors = crate::api::FieldErrors::default();
+    object.validate(&mut errors);
+    object.validate_update(&decoded, &mut errors);
+    object.validate_status(&decoded, &mut errors);
+    object.row(super::noon());
+    prop_assert!(!object.moves_generation(&decoded));
+    Ok(())
+}
+
+fn holds_for(kind: &str, value: &Value, defaults: bool) -> Result<(), TestCaseError> {
+    match kind {
+        "Namespace" => holds::<Namespace>(value, defaults),
+        "Node" => holds::<Node>(value, defaults),
+        "Pod" => holds::<Pod>(value, defaults),
+        "Service" => holds::<Service>(value, defaults),
+        "EndpointSlice" => holds::<EndpointSlice>(value, defaults),
+        "ConfigMap" => holds::<ConfigMap>(value, defaults),
+        "Secret" => holds::<Secret>(value, defaults),
+        "ServiceAccount" => holds::<ServiceAccount>(value, defaults),
+        "Event" => holds::<Event>(value, defaults),
+        "Lease" => holds::<Lease>(value, defaults),
+        "ReplicaSet" => holds::<ReplicaSet>(value, defaults),
+        "Deployment" => holds::<Deployment>(value, defaults),
+        other => panic!("no kind {other}"),
+    }
+}
+
+fn value_of(yaml: &str) -> Value {
+    serde_yaml::from_str(yaml).unwrap_or_else(|wrong| panic!("{wrong} in {yaml}"))
+}
+
+#[test]
+fn objects_written_by_hand() {
+    for (kind, yaml) in OBJECTS {
+        for defaults in [false, true] {
+            holds_for(kind, &value_of(yaml), defaults).unwrap_or_else(|wrong| panic!("{kind}: {wrong}"));
+        }
+    }
+}
+
+/// What takes the place of a value somewhere in an object.
+fn replacement(choice: u8) -> Value {
+    match choice {
+        0 => Value::Null,
+        1 => json!(""),
+        2 => json!(0),
+        3 => json!(-1),
+        4 => json!(false),
+        5 => json!([]),
+        6 => json!({}),
+        7 => json!("1.50"),
+        8 => json!("1000m"),
+        9 => json!("2026-05-01T11:00:00.987654321Z"),
+        10 => json!("1..5"),
+        11 => json!("2026-05-01T11:00:00+05:30"),
+        12 => json!(i32::MAX),
+        13 => json!("00.1Ki"),
+        _ => json!("word"),
+    }
+}
+
+/// Walks to a place that the numbers choose and puts another value there.
+fn change(value: &mut Value, path: &mut std::slice::Iter<'_, u8>, choice: u8) {
+    let Some(step) = path.next() else {
+        *value = replacement(choice);
+        return;
+    };
+    let step = usize::from(*step);
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            let at = step % map.len();
+            if let Some((_, inner)) = map.iter_mut().nth(at) {
+                change(inner, path, choice);
+            }
+        }
+        Value::Array(list) if !list.is_empty() => {
+            let at = step % list.len();
+            change(&mut list[at], path, choice);
+        }
+        leaf => *leaf = replacement(choice),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn objects_changed_at_random(
+        kind in 0..OBJECTS.len(),
+        changes in prop::collection::vec((prop::collection::vec(any::<u8>(), 2..9), 0..15u8), 1..6),
+        defaults in any::<bool>(),
+    ) {
+        let (kind, yaml) = OBJECTS[kind];
+        let mut value = value_of(yaml);
+        for (path, choice) in changes {
+            change(&mut value, &mut path.iter(), choice);
+        }
+        holds_for(kind, &value, defaults)?;
+    }
+}

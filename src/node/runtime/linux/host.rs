@@ -1,0 +1,486 @@
+//! The host's half of the runtime: starts or adopts a keeper, sends requests, hands out answers and events.
+//!
+//! Many requests are in flight at once; each caller waits for its own answer. One thread reads the socket.
+//!
+//! Invariant: when the socket ends without our asking, nothing of the cluster's runs any more before `Lost`
+//! is told.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
+
+use super::super::{
+    ContainerId, ContainerSpec, ContainerState, EventSink, ExecOutput, Netns, Runtime, RuntimeError,
+    RuntimeEvent, Sandbox, SandboxId, SandboxSpec,
+};
+use super::cgroup::Cgroups;
+use super::wire::{self, Answer, Ask, At, Failure, FromKeeper, Packet, Request, Setup, Step};
+use super::{launch, packets, sweep, sys};
+use crate::world::World;
+
+/// What becomes of the containers when the host program ends, however it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnHostExit {
+    /// The keeper ends everything and leaves nothing behind.
+    #[default]
+    EndAll,
+    /// The keeper and its containers go on; the next [`LinuxRuntime::start`] with the same cluster id and
+    /// state folder adopts them.
+    StayForAdoption,
+}
+
+/// Where what containers write to their root file systems goes.
+///
+/// On a disk's file system the kernel's overlay takes some ten operations for a new layer, which can be most
+/// of the time that a container's start takes; in memory they take nothing. What is in memory counts
+/// towards the memory limit of the container that wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WritableLayers {
+    /// In the state folder. (In memory all the same where that lies on an overlay, which cannot hold them.)
+    #[default]
+    StateFolder,
+    /// In a file system in memory.
+    Memory,
+}
+
+/// How a [`LinuxRuntime`] is set up.
+#[derive(Clone, Debug)]
+pub struct LinuxConfig {
+    /// The cluster's id, which every kernel object carries: letters, digits, `-`, `_` and `.`.
+    pub cluster_id: String,
+    /// The node's name, for the keeper's title.
+    pub node_name: String,
+    /// The folder that holds one folder for each cluster id.
+    pub state_dir: PathBuf,
+    /// What becomes of the containers when the host program ends.
+    pub on_host_exit: OnHostExit,
+    /// Where the containers' writable layers lie.
+    pub writable_layers: WritableLayers,
+}
+
+type Reply = (Answer, Vec<OwnedFd>);
+
+/// What callers and the reading thread share.
+struct Shared {
+    socket: OwnedFd,
+    waiting: Mutex<BTreeMap<u64, Sender<Reply>>>,
+    next: AtomicU64,
+    sink: Mutex<Option<Arc<EventSink>>>,
+    lost: Mutex<Option<String>>,
+    stopping: AtomicBool,
+    /// First processes, where no cgroup finds them: to be killed should the keeper die.
+    orphans: Mutex<BTreeMap<String, OwnedFd>>,
+    folder: PathBuf,
+    cgroups: Cgroups,
+}
+
+/// Runs containers by Linux namespaces and cgroups.
+pub struct LinuxRuntime {
+    shared: Arc<Shared>,
+    reader: Mutex<Option<JoinHandle<()>>>,
+    world: World,
+    on_host_exit: OnHostExit,
+    without_limits: Vec<String>,
+    /// Held while we live, with the keeper; a cluster id is alive while it is.
+    _lock: OwnedFd,
+}
+
+impl fmt::Debug for LinuxRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinuxRuntime").field("folder", &self.shared.folder).finish_non_exhaustive()
+    }
+}
+
+impl LinuxRuntime {
+    /// Starts a keeper for a cluster, or adopts the one that stayed.
+    ///
+    /// # Errors
+    /// `Refused` when the cluster id is no name or is in use by a living host; `Kernel` when the keeper
+    /// cannot be started.
+    pub fn start(config: &LinuxConfig, world: &World) -> Result<LinuxRuntime, RuntimeError> {
+        start(config, world).map_err(|failure| failure.about(&format!("cluster {}", config.cluster_id)))
+    }
+
+    /// Which of cpu, memory and pids cannot be limited here.
+    pub fn without_limits(&self) -> &[String] {
+        &self.without_limits
+    }
+
+    fn ask(&self, object: &str, ask: Ask) -> Result<Reply, RuntimeError> {
+        self.ask_with(object, ask, Vec::new())
+    }
+
+    /// Sends a request with descriptors and waits for its answer.
+    fn ask_with(&self, object: &str, ask: Ask, fds: Vec<OwnedFd>) -> Result<Reply, RuntimeError> {
+        let shared = &self.shared;
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = bounded(1);
+        shared.waiting.lock().insert(number, sender);
+        let sent = Packet::new(&Request { number, ask }, fds)
+            .and_then(|packet| packet.send(wire::socket(&shared.socket), true));
+        // The reader sets the reason before it drops the waiting, so one of the two is always seen.
+        if sent.is_err() || shared.lost.lock().is_some() {
+            shared.waiting.lock().remove(&number);
+            return match (sent, shared.lost.lock().clone()) {
+                (_, Some(reason)) => Err(RuntimeError::Lost(reason)),
+                (Err(error), None) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Err(Failure::refused(Step::Send, error.to_string()).about(object))
+                }
+                _ => Err(RuntimeError::Lost("the keeper has ended".to_owned())),
+            };
+        }
+        let Ok((answer, fds)) = receiver.recv() else {
+            let reason = shared.lost.lock().clone();
+            return Err(RuntimeError::Lost(reason.unwrap_or_else(|| "the keeper has ended".to_owned())));
+        };
+        match answer {
+            Answer::Failed(failure) => Err(failure.about(object)),
+            Answer::NotFound(name) => Err(RuntimeError::NotFound(name)),
+            answer => Ok((answer, fds)),
+        }
+    }
+
+    /// Deletes a container's layer on the disk.
+    fn remove_layer(&self, container: &str) -> Result<(), RuntimeError> {
+        let folder = self.shared.folder.join("layers").join(container);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let cause = format!("{}: {error}", folder.display());
+                Err(Failure::kernel(Step::Remove, cause).about(container))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn nonsense(object: &str) -> RuntimeError {
+    Failure::kernel(Step::Send, "the keeper's answer makes no sense").about(object)
+}
+
+/// Opens and locks the lock file of a cluster's folder; `None` when somebody holds it.
+pub(super) fn lock_folder(folder: &Path) -> std::io::Result<Option<OwnedFd>> {
+    let path = folder.join("lock");
+    // An ending keeper may remove the folder between our steps: what we locked must still be what is there.
+    for _ in 0..64 {
+        let builder = |path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        builder(folder)?;
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let file = match opened {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        if !sys::try_lock(file.as_fd())? {
+            return Ok(None);
+        }
+        if fs::metadata(&path).is_ok_and(|there| {
+            file.metadata().is_ok_and(|ours| ours.ino() == there.ino() && ours.dev() == there.dev())
+        }) {
+            return Ok(Some(file.into()));
+        }
+    }
+    Ok(None)
+}
+
+fn start(config: &LinuxConfig, world: &World) -> Result<LinuxRuntime, Failure> {
+    let id = &config.cluster_id;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if id.is_empty() || id.len() > 63 || !id.chars().all(plain) || id.starts_with('.') {
+        return Err(Failure::refused(Step::Start, format!("{id:?} cannot be a cluster's id")));
+    }
+    let state_dir = std::path::absolute(&config.state_dir).at(Step::State, config.state_dir.display())?;
+    let folder = state_dir.join(id);
+    let stay = config.on_host_exit == OnHostExit::StayForAdoption;
+    let mut cgroups = Cgroups::find(id);
+    let (socket, lock) = match lock_folder(&folder).at(Step::State, folder.display())? {
+        Some(lock) => {
+            sweep::clean(&folder, &cgroups, true);
+            let (ours, theirs) = packets::pair().at(Step::Start, "a socket pair")?;
+            launch::launch(id, theirs.as_fd(), lock.as_fd()).at(Step::Start, "clone and exec")?;
+            (ours, Some(lock))
+        }
+        None if stay => {
+            let place = File::open(&folder).at(Step::State, folder.display())?;
+            let path = super::mount::descriptor_path(place.as_fd());
+            let path = Path::new(&*path.to_string_lossy()).join("keeper.sock");
+            let socket = packets::connect(&path);
+            (socket.at(Step::Start, "the keeper that stayed cannot be reached")?, None)
+        }
+        None => return Err(Failure::refused(Step::Start, "its id is in use by a host that lives")),
+    };
+    let (missing, lock) = greet(config, &folder, stay, &socket, lock)?;
+    cgroups.forget_missing();
+    let shared = Arc::new(Shared {
+        socket,
+        waiting: Mutex::new(BTreeMap::new()),
+        next: AtomicU64::new(1),
+        sink: Mutex::new(None),
+        lost: Mutex::new(None),
+        stopping: AtomicBool::new(false),
+        orphans: Mutex::new(BTreeMap::new()),
+        folder,
+        cgroups,
+    });
+    let reader = spawn_reader(Arc::clone(&shared)).at(Step::Start, "a thread")?;
+    Ok(LinuxRuntime {
+        shared,
+        reader: Mutex::new(Some(reader)),
+        world: world.clone(),
+        on_host_exit: config.on_host_exit,
+        without_limits: missing,
+        _lock: lock,
+    })
+}
+
+/// The first exchange: tells the keeper who it is, and gets what it lacks and (adopted) the lock.
+fn greet(
+    config: &LinuxConfig,
+    folder: &Path,
+    stay: bool,
+    socket: &OwnedFd,
+    lock: Option<OwnedFd>,
+) -> Result<(Vec<String>, OwnedFd), Failure> {
+    let setup = Setup {
+        cluster: config.cluster_id.clone(),
+        node: config.node_name.clone(),
+        folder: folder.to_owned(),
+        stay,
+        layers_in_memory: config.writable_layers == WritableLayers::Memory,
+    };
+    let hello = Packet::new(&Request { number: 0, ask: Ask::Hello(setup) }, Vec::new());
+    hello.and_then(|packet| packet.send(socket.as_fd(), true)).at(Step::Start, "greet the keeper")?;
+    let mut buffer = Vec::new();
+    let ended = || Failure::kernel(Step::Start, "the keeper ended before it said anything");
+    // An adopted keeper may first tell of ends that the last host did not hear of; `list` tells them again.
+    loop {
+        let received = wire::receive::<FromKeeper>(socket.as_fd(), &mut buffer, true);
+        let (message, mut fds) = received.at(Step::Start, "greet the keeper")?.ok_or_else(ended)?;
+        let FromKeeper::Answer { answer, .. } = message else { continue };
+        let text = match answer {
+            Answer::Text(text) => text,
+            Answer::Failed(failure) => return Err(failure),
+            _ => return Err(ended()),
+        };
+        let missing = text.split(',').filter(|name| !name.is_empty()).map(String::from).collect();
+        let lock = lock.or_else(|| fds.pop()).ok_or_else(ended)?;
+        return Ok((missing, lock));
+    }
+}
+
+/// The one thread of the runtime.
+#[allow(clippy::disallowed_methods, reason = "the socket's reader; one thread a runtime, joined at its end")]
+fn spawn_reader(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("coracle-runtime".to_owned())
+        .stack_size(256 * 1024)
+        .spawn(move || read_all(&shared))
+}
+
+fn read_all(shared: &Shared) {
+    let mut buffer = Vec::new();
+    loop {
+        match wire::receive::<FromKeeper>(shared.socket.as_fd(), &mut buffer, true) {
+            Ok(Some((FromKeeper::Answer { number, answer }, fds))) => {
+                let waiting = shared.waiting.lock().remove(&number);
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send((answer, fds));
+                }
+            }
+            Ok(Some((FromKeeper::Exited { sandbox, container, exit }, _))) => {
+                shared.orphans.lock().remove(&container);
+                shared.tell(RuntimeEvent::Exited {
+                    sandbox: SandboxId(sandbox),
+                    container: ContainerId(container),
+                    exit: exit.into(),
+                });
+            }
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let expected = shared.stopping.load(Ordering::Acquire);
+    let reason = if expected { "it was shut down" } else { "the keeper process ended unexpectedly" };
+    if !expected {
+        shared.clean_up();
+    }
+    *shared.lost.lock() = Some(reason.to_owned());
+    shared.waiting.lock().clear();
+    if !expected {
+        shared.tell(RuntimeEvent::Lost { reason: reason.to_owned() });
+    }
+}
+
+impl Shared {
+    fn tell(&self, event: RuntimeEvent) {
+        let sink = self.sink.lock().clone();
+        if let Some(sink) = sink {
+            sink(event);
+        }
+    }
+
+    /// After the keeper's death: kills what it left and removes it.
+    fn clean_up(&self) {
+        for orphan in std::mem::take(&mut *self.orphans.lock()).into_values() {
+            let _ = sys::pidfd_signal(orphan.as_fd(), libc::SIGKILL);
+            let _ = sys::poll(&[(orphan.as_raw_fd(), libc::POLLIN)], 10_000);
+        }
+        sweep::clean(&self.folder, &self.cgroups, false);
+    }
+}
+
+/// A new container's id: 64 hexadecimal digits.
+fn new_container_id(world: &World) -> String {
+    (0..4).map(|_| format!("{:016x}", world.entropy.next())).collect()
+}
+
+impl Runtime for LinuxRuntime {
+    fn version(&self) -> String {
+        format!("coracle://{}", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn subscribe(&self, sink: EventSink) {
+        *self.shared.sink.lock() = Some(Arc::new(sink));
+    }
+
+    fn run_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
+        let (_, fds) = self.ask(&spec.pod, Ask::RunSandbox(spec.clone()))?;
+        let mut fds = fds.into_iter();
+        let netns = if spec.sharing.host_network {
+            None
+        } else {
+            match (fds.next(), fds.next()) {
+                (Some(namespace), Some(netlink)) => Some(Netns { namespace, netlink }),
+                _ => return Err(nonsense(&spec.pod)),
+            }
+        };
+        if let Some(pause) = fds.next() {
+            self.shared.orphans.lock().insert(spec.id.clone(), pause);
+        }
+        Ok(Sandbox { id: SandboxId(spec.id.clone()), netns })
+    }
+
+    fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        let (answer, _) = self.ask(&id.0, Ask::RemoveSandbox { sandbox: id.0.clone() })?;
+        self.shared.orphans.lock().remove(&id.0);
+        let Answer::Text(containers) = answer else { return Ok(()) };
+        containers.split(',').filter(|id| !id.is_empty()).try_for_each(|id| self.remove_layer(id))
+    }
+
+    fn start_container(
+        &self,
+        sandbox: &SandboxId,
+        spec: &ContainerSpec,
+    ) -> Result<ContainerId, RuntimeError> {
+        let id = new_container_id(&self.world);
+        let object = format!("container {}", spec.name);
+        let ask =
+            Ask::StartContainer { sandbox: sandbox.0.clone(), id: id.clone(), spec: Box::new(spec.clone()) };
+        // Opened here, where waiting for a disk holds up this container alone.
+        let log = OpenOptions::new().append(true).create(true).open(&spec.log_path);
+        let log = log.at(Step::Log, spec.log_path.display()).map_err(|failure| failure.about(&object))?;
+        match self.ask_with(&object, ask, vec![log.into()]) {
+            Ok((Answer::Started { .. }, mut fds)) => {
+                if let Some(process) = fds.pop() {
+                    self.shared.orphans.lock().insert(id.clone(), process);
+                }
+                Ok(ContainerId(id))
+            }
+            Ok(_) => Err(nonsense(&object)),
+            Err(error) => {
+                let _ = self.remove_layer(&id);
+                Err(error)
+            }
+        }
+    }
+
+    fn signal(&self, id: &ContainerId, signal: i32) -> Result<(), RuntimeError> {
+        self.ask(&id.0, Ask::Signal { id: id.0.clone(), signal }).map(drop)
+    }
+
+    fn kill(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&id.0, Ask::Kill { id: id.0.clone() }).map(drop)
+    }
+
+    fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&id.0, Ask::RemoveContainer { id: id.0.clone() })?;
+        self.remove_layer(&id.0)
+    }
+
+    fn state(&self, id: &ContainerId) -> Result<ContainerState, RuntimeError> {
+        match self.ask(&id.0, Ask::State { id: id.0.clone() })? {
+            (Answer::State(state), _) => Ok(state.into()),
+            _ => Err(nonsense(&id.0)),
+        }
+    }
+
+    fn exec(
+        &self,
+        id: &ContainerId,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<ExecOutput, RuntimeError> {
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        match self.ask(&id.0, Ask::Exec { id: id.0.clone(), command: command.to_vec(), timeout_ms })? {
+            (Answer::Executed { code, output, timed_out }, _) => Ok(ExecOutput { code, output, timed_out }),
+            _ => Err(nonsense(&id.0)),
+        }
+    }
+
+    fn termination_message(&self, id: &ContainerId) -> Result<String, RuntimeError> {
+        match self.ask(&id.0, Ask::TerminationMessage { id: id.0.clone() })? {
+            (Answer::Text(text), _) => Ok(text),
+            _ => Err(nonsense(&id.0)),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<(SandboxId, Vec<(ContainerId, ContainerState)>)>, RuntimeError> {
+        let (Answer::List(all), _) = self.ask("all sandboxes", Ask::List)? else {
+            return Err(nonsense("all sandboxes"));
+        };
+        let containers = |list: Vec<(String, wire::WireState)>| {
+            list.into_iter().map(|(id, state)| (ContainerId(id), state.into())).collect()
+        };
+        Ok(all.into_iter().map(|(id, list)| (SandboxId(id), containers(list))).collect())
+    }
+
+    fn shutdown(&self) -> Result<(), RuntimeError> {
+        self.shared.stopping.store(true, Ordering::Release);
+        let result = self.ask("the runtime", Ask::Shutdown).map(drop);
+        let reader = self.reader.lock().take();
+        if let Some(reader) = reader
+            && reader.thread().id() != std::thread::current().id()
+        {
+            let _ = reader.join();
+        }
+        match result {
+            // Its end is what was asked for, by whomever.
+            Err(RuntimeError::Lost(_)) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+impl Drop for LinuxRuntime {
+    fn drop(&mut self) {
+        if self.on_host_exit == OnHostExit::EndAll {
+            let _ = self.shutdown();
+            return;
+        }
+        self.shared.stopping.store(true, Ordering::Release);
+        packets::end(self.shared.socket.as_fd());
+        let reader = self.reader.lock().take();
+        if let Some(reader) = reader
+            && reader.thread().id() != std::thread::current().id()
+        {
+            let _ = reader.join();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The built-in filters and scores, one file each. The list in use is [`Profile`](super::Profile)'s default.
+
+mod balanced_allocation;
+mod node_affinity;
+mod node_name;
+mod node_ports;
+mod node_resources_fit;
+mod node_unschedulable;
+mod taint_toleration;
+
+pub use balanced_allocation::BalancedAllocation;
+pub use node_affinity::NodeAffinity;
+pub use node_name::NodeName;
+pub use node_ports::NodePorts;
+pub use node_resources_fit::NodeResourcesFit;
+pub use node_unschedulable::NodeUnschedulable;
+pub use taint_toleration::TaintToleration;
