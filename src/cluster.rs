@@ -208,8 +208,7 @@ impl ClusterBuilder {
             services: self.services.unwrap_or_default(),
         });
         write_namespaces(&server)?;
-        let threads =
-            Threads::start(&self.world).map_err(|cause| StartError::Threads(cause.to_string()))?;
+        let threads = Threads::start(&self.world).map_err(|cause| StartError::Threads(cause.to_string()))?;
         let spawner: Arc<dyn Spawner> = threads.clone();
         start_control_plane(&server, &self.world, &spawner);
         for add in self.reconcilers {
@@ -408,4 +407,3 @@ impl Condition<Node> for NodesReady {
         format!("{} ready", self.count)
     }
 }
-

@@ -8,7 +8,6 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-
 use ipnetwork::IpNetwork;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parking_lot::Mutex;
@@ -217,8 +216,17 @@ pub(super) fn start(
         statics: spec.static_pods.as_ref().map(|folder| Arc::new(FolderPods::new(folder)) as _),
     };
     let agent = agent::start(config, hands, server, world, spawner);
-    let node =
-        LinuxNode { name: spec.name.clone(), id, runtime, links, table, state, warnings, _ranges: ranges, _claim: claim };
+    let node = LinuxNode {
+        name: spec.name.clone(),
+        id,
+        runtime,
+        links,
+        table,
+        state,
+        warnings,
+        _ranges: ranges,
+        _claim: claim,
+    };
     Ok((node, agent))
 }
 
@@ -314,4 +322,3 @@ fn allocatable(config: &NodeConfig) -> BTreeMap<String, Quantity> {
     ];
     entries.into_iter().map(|(name, value)| (name.to_owned(), Quantity(value))).collect()
 }
-

@@ -71,8 +71,9 @@ impl Ranges {
     pub fn take(spec: &NodeSpec, services: Option<ServiceRange>) -> Result<Ranges, StartError> {
         let state = spec.state_dir.clone().unwrap_or_else(default_state);
         let refused = |cause: String| StartError::Node { node: spec.name.clone(), cause };
-        fs::create_dir_all(&state)
-            .map_err(|cause| refused(format!("the state folder {} cannot be made: {cause}", state.display())))?;
+        fs::create_dir_all(&state).map_err(|cause| {
+            refused(format!("the state folder {} cannot be made: {cause}", state.display()))
+        })?;
         if let (Some(pods), Some(services)) = (spec.pod_range, services) {
             return Ok(Ranges { pods, services: services.addresses, state, _slot: None });
         }
@@ -82,7 +83,8 @@ impl Ranges {
         for number in 0..CLUSTERS_A_HOST {
             let path = slots.join(number.to_string());
             let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-            let file = open.map_err(|cause| refused(format!("{} cannot be opened: {cause}", path.display())))?;
+            let file =
+                open.map_err(|cause| refused(format!("{} cannot be opened: {cause}", path.display())))?;
             let Ok(slot) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { continue };
             return Ok(Ranges {
                 pods: spec.pod_range.unwrap_or(network(10, 244 - number, 0, 16)),

@@ -101,7 +101,8 @@ pub type DeletionRank = (bool, u8, bool, i32, Reverse<usize>, i64, Reverse<(i32,
 /// compares two pods of one magnitude by uid at once, restarts and age are asked first here: its way is not an
 /// order (a before b before c before a), and both leave such pairs to chance.
 pub fn deletion_rank(pod: &Pod, neighbours: usize, now: Timestamp) -> DeletionRank {
-    let has_node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|n| !n.is_empty());
+    let has_node =
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|n| !n.is_empty());
     let phase = match phase(pod) {
         "Running" => 2,
         "Unknown" => 1,
@@ -202,10 +203,9 @@ mod tests {
 
     #[test]
     fn a_pod_is_available_once_it_has_been_ready_for_long_enough() {
-        let ready = pod(
-            "{metadata: {}, status: {conditions: [{type: Ready, status: 'True', lastTransitionTime: \
-             '2026-01-01T00:59:30Z'}]}}",
-        );
+        let ready =
+            pod("{metadata: {}, status: {conditions: [{type: Ready, status: 'True', lastTransitionTime: \
+             '2026-01-01T00:59:30Z'}]}}");
         let now: Timestamp = NOW.parse().unwrap();
         let seconds = Duration::from_secs;
         for (min_ready, available, wait) in

@@ -49,7 +49,9 @@ pub enum RolloutStatus {
         desired: i32,
     },
     /// Old replicas are left.
-    #[error("Waiting for deployment {name:?} rollout to finish: {old} old replicas are pending termination...")]
+    #[error(
+        "Waiting for deployment {name:?} rollout to finish: {old} old replicas are pending termination..."
+    )]
     Ending {
         /// The Deployment.
         name: String,
@@ -96,9 +98,10 @@ pub fn status(deployment: &Deployment) -> RolloutStatus {
     if deployment.metadata.generation.unwrap_or(0) > status.observed_generation.unwrap_or(0) {
         return RolloutStatus::NotObserved;
     }
-    let timed_out = status.conditions.iter().flatten().any(|condition| {
-        condition.type_ == PROGRESSING && condition.reason.as_deref() == Some(TIMED_OUT)
-    });
+    let timed_out =
+        status.conditions.iter().flatten().any(|condition| {
+            condition.type_ == PROGRESSING && condition.reason.as_deref() == Some(TIMED_OUT)
+        });
     if timed_out {
         return RolloutStatus::TimedOut { name };
     }
@@ -126,7 +129,9 @@ pub enum RolloutError {
     #[error("no rollout history found for deployment {0:?}")]
     NoHistory(String),
     /// A paused Deployment is not rolled back.
-    #[error("you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again")]
+    #[error(
+        "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again"
+    )]
     UndoPaused,
     /// A paused Deployment is not restarted.
     #[error("can't restart paused deployment (run rollout resume first)")]

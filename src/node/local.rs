@@ -131,11 +131,7 @@ fn uid(pod: &Pod) -> &str {
 
 impl LocalInputs {
     /// Folders below `state`. `allocatable` is what containers without limits are told.
-    pub fn new(
-        state: &Path,
-        allocatable: BTreeMap<String, Quantity>,
-        clock: Arc<dyn Clock>,
-    ) -> LocalInputs {
+    pub fn new(state: &Path, allocatable: BTreeMap<String, Quantity>, clock: Arc<dyn Clock>) -> LocalInputs {
         LocalInputs {
             pods: state.join("pods"),
             logs: state.join("logs"),
@@ -208,12 +204,11 @@ impl Inputs for LocalInputs {
     ) -> Result<Vec<Mount>, InputProblem> {
         let folder = self.folder(uid(pod));
         let mut mounts = match self.sets.lock().get(uid(pod)) {
-            Some(set) => {
-                set.mounts_for(container, env).map_err(|cause| InputProblem(cause.to_string()))?
-            }
+            Some(set) => set.mounts_for(container, env).map_err(|cause| InputProblem(cause.to_string()))?,
             None => Vec::new(),
         };
-        let files = [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf"), ("hostname", "/etc/hostname")];
+        let files =
+            [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf"), ("hostname", "/etc/hostname")];
         for (name, target) in files {
             let source = folder.join(name);
             // A volume of the container's own wins, as upstream has it.
@@ -258,7 +253,9 @@ impl Inputs for LocalInputs {
     fn forget(&self, uid: &str, pod: &str) -> Result<(), InputProblem> {
         let folder = self.log_folder(pod, uid);
         match fs::remove_dir_all(&folder) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(problem("remove", &folder, &cause)),
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                Err(problem("remove", &folder, &cause))
+            }
             _ => Ok(()),
         }
     }

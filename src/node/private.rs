@@ -245,7 +245,9 @@ fn init_loop(program: Pid, outside: OwnedFd) -> ! {
     let signals = children
         .thread_block()
         .and_then(|()| SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK));
-    let Ok(signals) = signals else { exit_with(&PrivateError::Kernel { step: "signalfd", cause: Errno::EIO }) };
+    let Ok(signals) = signals else {
+        exit_with(&PrivateError::Kernel { step: "signalfd", cause: Errno::EIO })
+    };
     loop {
         // This process has no other children than the program and those that were orphaned to it.
         loop {
@@ -258,8 +260,10 @@ fn init_loop(program: Pid, outside: OwnedFd) -> ! {
                 Ok(_) => {}
             }
         }
-        let mut fds =
-            [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(outside.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(outside.as_fd(), PollFlags::POLLIN),
+        ];
         let _ = poll(&mut fds, PollTimeout::NONE);
         let gone = fds[1].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
         if gone {

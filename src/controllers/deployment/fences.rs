@@ -93,7 +93,8 @@ mod tests {
             (3, "x", "10%", 0, 1),
         ];
         for (desired, surge, unavailable, expected_surge, expected_unavailable) in rows {
-            let value = |text: &str| text.parse::<i32>().map_or_else(|_| format!("'{text}'"), |n| n.to_string());
+            let value =
+                |text: &str| text.parse::<i32>().map_or_else(|_| format!("'{text}'"), |n| n.to_string());
             let deployment: Deployment = serde_yaml::from_str(&format!(
                 "{{metadata: {{}}, spec: {{replicas: {desired}, selector: {{}}, template: {{}}, strategy: {{type: \
                  RollingUpdate, rollingUpdate: {{maxSurge: {}, maxUnavailable: {}}}}}}}}}",
@@ -108,7 +109,8 @@ mod tests {
 
     #[test]
     fn recreate_has_neither() {
-        let text = "{metadata: {}, spec: {replicas: 5, selector: {}, template: {}, strategy: {type: Recreate}}}";
+        let text =
+            "{metadata: {}, spec: {replicas: 5, selector: {}, template: {}, strategy: {type: Recreate}}}";
         let deployment: Deployment = serde_yaml::from_str(text).unwrap();
         assert_eq!((max_surge(&deployment), max_unavailable(&deployment)), (0, 0));
     }

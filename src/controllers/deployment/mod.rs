@@ -19,9 +19,9 @@ mod revision;
 mod rolling;
 mod scaling;
 mod sets;
-mod status;
 #[cfg(test)]
 mod simulation;
+mod status;
 #[cfg(test)]
 mod tests;
 

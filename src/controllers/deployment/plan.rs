@@ -66,8 +66,14 @@ pub(super) fn plan(scene: &Scene<'_>, key: &ObjectKey) -> Decision {
         return decision;
     }
     let sets = Sets::claim(scene.view, scene.orphans, &found);
-    let mut work =
-        Work { scene, deployment: was.as_ref().clone(), was: was.clone(), sets, ended: Vec::new(), again: None };
+    let mut work = Work {
+        scene,
+        deployment: was.as_ref().clone(),
+        was: was.clone(),
+        sets,
+        ended: Vec::new(),
+        again: None,
+    };
     let status = work.decide(found.is_deleting());
     work.finish(status, &mut decision);
     decision

@@ -27,8 +27,7 @@ pub(super) fn scale_new(deployment: &Deployment, sets: &mut Sets) -> bool {
     if size == desired {
         return false;
     }
-    let wanted =
-        if size > desired { desired } else { new_size(deployment, size, sets.sum(Set::size)) };
+    let wanted = if size > desired { desired } else { new_size(deployment, size, sets.sum(Set::size)) };
     sets.scale(at, wanted, deployment, false)
 }
 

@@ -77,7 +77,8 @@ impl Reconciler for Nodes {
             }
             return Ok(Action::Done);
         }
-        let broken = changed.spec.as_ref().is_some_and(|s| s.containers[0].image.as_deref() == Some("broken"));
+        let broken =
+            changed.spec.as_ref().is_some_and(|s| s.containers[0].image.as_deref() == Some("broken"));
         let status = changed.status.get_or_insert_default();
         status.phase = Some("Running".to_owned());
         if !broken {
@@ -87,10 +88,9 @@ impl Reconciler for Nodes {
             );
             status.conditions = Some(serde_yaml::from_str(&text).unwrap());
         }
-        server.update(kind, Face::Status, Box::new(changed), &options).map_err(|cause| Error::Refused {
-            step: "run".to_owned(),
-            cause,
-        })?;
+        server
+            .update(kind, Face::Status, Box::new(changed), &options)
+            .map_err(|cause| Error::Refused { step: "run".to_owned(), cause })?;
         Ok(Action::Done)
     }
 }
@@ -158,7 +158,8 @@ impl Judge {
         let settled = sets.all(|set| {
             let observed = set.status.as_ref().and_then(|status| status.observed_generation);
             let size = set.spec.as_ref().unwrap().replicas.unwrap();
-            observed == set.metadata.generation && (size == 0 || desired_then(&set) == Some(desired(&deployment)))
+            observed == set.metadata.generation
+                && (size == 0 || desired_then(&set) == Some(desired(&deployment)))
         });
         if settled {
             let ((active, available), (low, high)) = (self.counts(), self.bounds());
@@ -231,7 +232,9 @@ impl Cluster {
     }
 
     fn set_image(&self, image: &str) {
-        self.edit(|it| it.spec.as_mut().unwrap().template.spec.as_mut().unwrap().containers[0].image = Some(image.into()));
+        self.edit(|it| {
+            it.spec.as_mut().unwrap().template.spec.as_mut().unwrap().containers[0].image = Some(image.into())
+        });
     }
 
     fn draw(&self, choices: u64) -> u64 {
@@ -272,8 +275,12 @@ impl Cluster {
         let told = deployment.status.clone().unwrap();
         assert!(status::is_complete(&deployment, &told), "{told:?}");
         assert_eq!(told.terminating_replicas, Some(0));
-        let conditions: Vec<_> =
-            told.conditions.iter().flatten().map(|c| (c.type_.as_str(), c.reason.as_deref().unwrap())).collect();
+        let conditions: Vec<_> = told
+            .conditions
+            .iter()
+            .flatten()
+            .map(|c| (c.type_.as_str(), c.reason.as_deref().unwrap()))
+            .collect();
         assert!(conditions.contains(&("Progressing", "NewReplicaSetAvailable")), "{conditions:?}");
         assert!(conditions.contains(&("Available", "MinimumReplicasAvailable")), "{conditions:?}");
         assert_eq!(judge.counts(), (replicas, replicas));
@@ -302,8 +309,10 @@ fn run(seed: u64) -> Vec<(u64, String)> {
     let unavailable = cluster.draw(3);
     let mut yaml = DEPLOYMENT.to_owned();
     yaml = yaml.replace("maxSurge: 1", &format!("maxSurge: {}", ["0", "2", "'40%'"][surge as usize]));
-    yaml = yaml
-        .replace("maxUnavailable: 1", &format!("maxUnavailable: {}", ["0", "1", "'40%'"][unavailable as usize]));
+    yaml = yaml.replace(
+        "maxUnavailable: 1",
+        &format!("maxUnavailable: {}", ["0", "1", "'40%'"][unavailable as usize]),
+    );
     if cluster.draw(4) == 0 {
         yaml.push_str("  minReadySeconds: 5\n");
     }

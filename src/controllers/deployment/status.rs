@@ -37,7 +37,13 @@ fn reason(condition: &DeploymentCondition) -> &str {
     condition.reason.as_deref().unwrap_or_default()
 }
 
-fn new_condition(type_: &str, status: &str, reason: &str, message: String, now: Timestamp) -> DeploymentCondition {
+fn new_condition(
+    type_: &str,
+    status: &str,
+    reason: &str,
+    message: String,
+    now: Timestamp,
+) -> DeploymentCondition {
     DeploymentCondition {
         type_: type_.to_owned(),
         status: status.to_owned(),
@@ -91,8 +97,12 @@ pub(super) fn note_pause(deployment: &mut Deployment, now: Timestamp) {
         return;
     }
     match (is_paused(deployment), known == Some(PAUSED)) {
-        (true, false) => set_progressing(deployment, "Unknown", PAUSED, "Deployment is paused".to_owned(), now),
-        (false, true) => set_progressing(deployment, "Unknown", RESUMED, "Deployment is resumed".to_owned(), now),
+        (true, false) => {
+            set_progressing(deployment, "Unknown", PAUSED, "Deployment is paused".to_owned(), now)
+        }
+        (false, true) => {
+            set_progressing(deployment, "Unknown", RESUMED, "Deployment is resumed".to_owned(), now)
+        }
         _ => {}
     }
 }
@@ -237,7 +247,11 @@ fn overdue_at(progressing: &DeploymentCondition, seconds: i32) -> Option<Timesta
 }
 
 /// When to look again, lest a rollout stands still without anybody noticing.
-pub(super) fn next_check(deployment: &Deployment, status: &DeploymentStatus, now: Timestamp) -> Option<Duration> {
+pub(super) fn next_check(
+    deployment: &Deployment,
+    status: &DeploymentStatus,
+    now: Timestamp,
+) -> Option<Duration> {
     let seconds = deadline(deployment)?;
     let progressing = condition(status, PROGRESSING)?;
     if is_complete(deployment, status) || matches!(reason(progressing), TIMED_OUT | SET_AVAILABLE) {

@@ -87,9 +87,8 @@ impl EndpointSlices {
 
     fn observe_node(&mut self, seen: &Seen<'_>, wakes: &mut Wakes<Concern>) {
         let name = seen.key().name().to_owned();
-        let zone = (!seen.deleted()).then(|| {
-            seen.change().new.header.label(ZONE).filter(|zone| !zone.is_empty()).map(Arc::from)
-        });
+        let zone = (!seen.deleted())
+            .then(|| seen.change().new.header.label(ZONE).filter(|zone| !zone.is_empty()).map(Arc::from));
         let old = match zone.clone() {
             Some(zone) => self.zones.insert(name.clone(), zone),
             None => self.zones.remove(&name),
@@ -176,7 +175,8 @@ impl Reconciler for EndpointSlices {
             Concern::Node(name) => {
                 let notifier = cx.notifier();
                 for pod in view.list::<Pod>(Select::Term("spec.nodeName", name)) {
-                    self.selecting(pod.namespace(), [Some(pod.header()), None]).for_each(|c| notifier.notify(c));
+                    self.selecting(pod.namespace(), [Some(pod.header()), None])
+                        .for_each(|c| notifier.notify(c));
                 }
                 Ok(Action::Done)
             }

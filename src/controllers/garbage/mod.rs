@@ -4,9 +4,9 @@
 //! namespace. All is in one view, so nothing is guessed about owners that were not seen yet. Decides in
 //! [`verdict`]; here it is woken and applied. Invariant: at rest nothing lives whose owners are all absent.
 
-mod verdict;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,10 +42,7 @@ fn dependents<'v>(view: &'v View, uid: &'v str) -> impl Iterator<Item = Arc<Reco
 impl GarbageCollector {
     /// Applies one plan for each object, at most so many; a failure delays only its own object. Answers the
     /// action, or the first failure.
-    fn apply_each(
-        cx: &mut Context<'_, Concern>,
-        plans: impl Iterator<Item = Plan>,
-    ) -> Result<Action, Error> {
+    fn apply_each(cx: &mut Context<'_, Concern>, plans: impl Iterator<Item = Plan>) -> Result<Action, Error> {
         let mut failed = None;
         let mut plans = plans.filter(|plan| !plan.steps.is_empty());
         for plan in plans.by_ref().take(DELETIONS_A_TURN) {

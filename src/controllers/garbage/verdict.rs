@@ -35,7 +35,9 @@ fn has_finalizer(meta: &ObjectMeta, wanted: &str) -> bool {
 /// Whether an object is marked and waits for its dependents.
 fn deletes_dependents(view: &View, record: &Record) -> bool {
     let header = &record.header;
-    header.deleting && header.has_finalizers && has_finalizer(object(view, record).meta(), FINALIZER_FOREGROUND)
+    header.deleting
+        && header.has_finalizers
+        && has_finalizer(object(view, record).meta(), FINALIZER_FOREGROUND)
 }
 
 fn standing(view: &View, reference: &OwnerReference, namespace: &str) -> Standing {
@@ -50,7 +52,11 @@ fn standing(view: &View, reference: &OwnerReference, namespace: &str) -> Standin
     };
     match view.get_record(kind, key.as_str()) {
         Some(owner) if *owner.header.uid == *reference.uid => {
-            if deletes_dependents(view, &owner) { Standing::Waiting } else { Standing::Solid }
+            if deletes_dependents(view, &owner) {
+                Standing::Waiting
+            } else {
+                Standing::Solid
+            }
         }
         _ => Standing::Absent,
     }
@@ -70,7 +76,8 @@ pub(super) fn of_dependent(view: &View, record: &Record) -> Plan {
     let some = |wanted: Standing| standings.contains(&wanted);
     if some(Standing::Solid) {
         if some(Standing::Absent) || some(Standing::Waiting) {
-            let kept = references.iter().zip(&standings).filter(|(_, standing)| **standing == Standing::Solid);
+            let kept =
+                references.iter().zip(&standings).filter(|(_, standing)| **standing == Standing::Solid);
             let kept = kept.map(|(reference, _)| reference.clone()).collect();
             plan.steps.push(Step::Update(with_owners(&*object, kept)));
         }
@@ -91,7 +98,8 @@ pub(super) fn of_dependent(view: &View, record: &Record) -> Plan {
                     block_owner_deletion: reference.block_owner_deletion.map(|_| false),
                     ..reference.clone()
                 };
-                plan.steps.push(Step::Update(with_owners(&*object, references.iter().map(unblock).collect())));
+                plan.steps
+                    .push(Step::Update(with_owners(&*object, references.iter().map(unblock).collect())));
                 return plan;
             }
             propagation = Propagation::Foreground;
@@ -114,11 +122,19 @@ pub(super) fn of_owner(view: &View, record: &Record) -> Vec<Plan> {
     let owner = object(view, record);
     let uid = &record.header.uid;
     if has_finalizer(owner.meta(), FINALIZER_ORPHAN) {
-        let orphaned: Vec<Plan> = dependents(view, uid).map(|child| without_owner(view, &child, uid)).collect();
-        return if orphaned.is_empty() { vec![without_finalizer(&*owner, FINALIZER_ORPHAN)] } else { orphaned };
+        let orphaned: Vec<Plan> =
+            dependents(view, uid).map(|child| without_owner(view, &child, uid)).collect();
+        return if orphaned.is_empty() {
+            vec![without_finalizer(&*owner, FINALIZER_ORPHAN)]
+        } else {
+            orphaned
+        };
     }
     if has_finalizer(owner.meta(), FINALIZER_FOREGROUND) {
-        let blocks = |child: &Arc<Record>| child.header.owners.iter().any(|o| o.uid == *uid && o.blocks);
+        // An object that owns itself must not wait for itself.
+        let blocks = |child: &Arc<Record>| {
+            child.header.uid != *uid && child.header.owners.iter().any(|o| o.uid == *uid && o.blocks)
+        };
         let blocking: Vec<Arc<Record>> = dependents(view, uid).filter(blocks).collect();
         return if blocking.is_empty() {
             vec![without_finalizer(&*owner, FINALIZER_FOREGROUND)]

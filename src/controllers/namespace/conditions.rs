@@ -68,13 +68,17 @@ impl Findings {
                 self.failures.join(", ")
             )),
             "NamespaceContentRemaining" if !self.resources.is_empty() => {
-                let parts =
-                    &mut self.resources.iter().map(|(name, count)| format!("{name} has {count} resource instances"));
+                let parts = &mut self
+                    .resources
+                    .iter()
+                    .map(|(name, count)| format!("{name} has {count} resource instances"));
                 Some(format!("Some resources are remaining: {}", join(parts)))
             }
             "NamespaceFinalizersRemaining" if !self.finalizers.is_empty() => {
-                let parts =
-                    &mut self.finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances"));
+                let parts = &mut self
+                    .finalizers
+                    .iter()
+                    .map(|(name, count)| format!("{name} in {count} resource instances"));
                 Some(format!("Some content in the namespace has finalizers remaining: {}", join(parts)))
             }
             _ => None,

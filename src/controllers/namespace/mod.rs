@@ -135,9 +135,9 @@ impl Reconciler for Namespaces {
         let namespace = seen.key().namespace();
         let change = seen.change();
         let held = |record: &Record| record.header.has_finalizers;
-        let matters = change.deleted
-            || change.old.as_ref().is_none_or(|old| held(old) != held(&change.new));
-        if matters && self.ending.contains(namespace) || !change.deleted && !self.present.contains(namespace) {
+        let matters = change.deleted || change.old.as_ref().is_none_or(|old| held(old) != held(&change.new));
+        if matters && self.ending.contains(namespace) || !change.deleted && !self.present.contains(namespace)
+        {
             wakes.wake(namespace.to_owned());
         }
     }

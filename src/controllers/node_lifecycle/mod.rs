@@ -116,7 +116,8 @@ impl NodeLifecycle {
     fn reconcile_node(&mut self, cx: &mut Context<'_, Concern>, name: &str) -> Result<Action, Error> {
         let Some(node) = cx.view().get::<Node>(&ObjectKey::new("", name)) else { return Ok(Action::Done) };
         let now = cx.moment();
-        let heard = self.heard.entry(name.to_owned()).or_insert_with(|| Heard { at: now, ..Heard::default() });
+        let heard =
+            self.heard.entry(name.to_owned()).or_insert_with(|| Heard { at: now, ..Heard::default() });
         let ready = health::condition(&node, "Ready");
         let grace = if ready.is_some() { NODE_GRACE } else { NODE_STARTUP_GRACE };
         let left = heard.at.after(grace).since(now);

@@ -10,10 +10,10 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetSpec
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::api::ObjectKey;
 use crate::api::meta::time_now_meta;
 use crate::api::names::{check_name, generate_name, is_dns1123_subdomain};
 use crate::api::selector::Selector;
-use crate::api::ObjectKey;
 use crate::controllers::claim::{Claim, adopt, controller_reference, judge, release, selector_of};
 use crate::controllers::pods;
 use crate::limits::{BURST_REPLICAS, GENERATED_NAME_TRIES};
@@ -226,12 +226,7 @@ fn neighbours(scene: &Scene<'_>, set: &Stored<ReplicaSet>) -> BTreeMap<String, u
 }
 
 /// Plans the status, if it is not what it says already, and when time alone will change it.
-fn write_status(
-    scene: &Scene<'_>,
-    family: &Family<'_>,
-    failure: Option<(&str, String)>,
-    plan: &mut Plan,
-) {
+fn write_status(scene: &Scene<'_>, family: &Family<'_>, failure: Option<(&str, String)>, plan: &mut Plan) {
     let set = family.set.shared();
     let old = set.status.clone().unwrap_or_default();
     let min_ready = family.spec.min_ready_seconds.unwrap_or(0);
