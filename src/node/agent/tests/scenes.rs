@@ -31,7 +31,7 @@ fn a_pod_runs_in_two_writes() {
     let bed = check(
         json!({"containers": [container("a", &[])]}),
         40,
-        "p -
+        "p Pending
          p Pending a=ContainerCreating
          p Running ready a=Running",
     );
@@ -69,7 +69,7 @@ fn init_containers_and_sidecars_come_in_order() {
     assert_eq!(
         bed.trace(),
         trim(
-            "p -
+            "p Pending
              p Pending first=PodInitializing side=PodInitializing a=PodInitializing
              p Pending first=Running side=PodInitializing a=PodInitializing
              p Pending first=Completed(0) side=PodInitializing a=PodInitializing
@@ -107,7 +107,7 @@ fn a_failed_init_container_fails_a_pod_that_never_restarts() {
         json!({"restartPolicy": "Never", "initContainers": [container("i", &["exit:3:4"])],
                "containers": [container("a", &[])]}),
         90,
-        "p -
+        "p Pending
          p Pending i=PodInitializing a=PodInitializing
          p Pending i=Running a=PodInitializing
          p Failed i=Error(4) a=PodInitializing
@@ -120,7 +120,9 @@ fn a_failed_init_container_fails_a_pod_that_never_restarts() {
 fn a_crash_loop_backs_off_as_upstream() {
     let bed = Bed::new(3);
     bed.pod("p", json!({"containers": [container("a", &["exit:0:1"])]}));
-    bed.until(60, || !bed.phase("p").is_empty());
+    bed.until(60, || {
+        bed.get("p").is_some_and(|pod| pod.status.is_some_and(|s| s.container_statuses.is_some()))
+    });
     let pod = |bed: &Bed| bed.get("p").unwrap().status.unwrap().container_statuses.unwrap().remove(0);
     let mut waits = Vec::new();
     for _ in 0..6 {
@@ -213,7 +215,7 @@ fn probes_decide_readiness_and_restarts() {
     let bed = check(
         json!({"containers": [ready]}),
         60,
-        "p -
+        "p Pending
          p Pending a=ContainerCreating
          p Running a=Running
          p Running ready a=Running",
