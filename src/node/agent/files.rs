@@ -152,7 +152,7 @@ pub(super) fn pod_files(pod: &Pod, config: &NodeConfig, ips: &[IpAddr], hostname
     PodFiles {
         hosts: (!on_host).then(|| hosts(pod, config, ips, hostname)),
         resolv: Some(resolv(pod, config)),
-        hostname: format!("{hostname}\n"),
+        hostname: hostname.to_owned(),
     }
 }
 

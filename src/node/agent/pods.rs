@@ -21,7 +21,7 @@ use super::config::{Hands, Health, NodeConfig};
 use super::folds::{Endpoints, Uses};
 use super::outcome::Done;
 use super::plan::{Wish, plan};
-use super::pod::{Origin, PodRun, Stage, Told, Trouble, Why, grace_of};
+use super::pod::{Life, Origin, PodRun, Stage, Told, Track, Trouble, Why, grace_of};
 use super::registration::node_labels;
 use super::statics::{self, MIRROR, StaticPod};
 use super::status::{Host, pod_status};
@@ -444,7 +444,9 @@ impl Pods {
                 }
             }
         };
-        if run.settled {
+        // What an ended container left is known in a moment: one write then, instead of two.
+        let collecting = |track: &Track| matches!(track.life, Life::Exited { .. } | Life::Collecting { .. });
+        if run.settled || run.tracks.iter().any(collecting) {
             return;
         }
         let old = object.status.clone().unwrap_or_default();

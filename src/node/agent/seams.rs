@@ -105,7 +105,7 @@ pub struct PodFiles {
     pub hosts: Option<String>,
     /// `/etc/resolv.conf`; `None` leaves the image's.
     pub resolv: Option<String>,
-    /// `/etc/hostname`.
+    /// The host name, for `/etc/hostname`.
     pub hostname: String,
 }
 
