@@ -139,7 +139,9 @@ fn check_deployments(view: &Snapshot, wrong: &mut Vec<String>) {
         let whole = paused || (updated == wanted && sizes.len() <= 1);
         let observed = status.observed_generation == deployment.metadata.generation;
         let sum: i32 = sizes.iter().sum();
-        if sum != wanted || told != [wanted; 3] || !whole || !observed {
+        // A rollout that is paused half way keeps its surge.
+        let size = if paused { sum } else { wanted };
+        if sum != size || told != [size; 3] || !whole || !observed {
             wrong.push(format!(
                 "deployment {} wants {wanted}, its sets {sizes:?}, tells {told:?} and {updated} updated, has observed \
                  its spec: {observed}",
