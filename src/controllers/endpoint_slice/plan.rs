@@ -145,7 +145,7 @@ fn plan_type<'s>(
                 && slice.ports.as_ref().is_none_or(Vec::is_empty)
                 && slice.metadata.labels == placeholder.metadata.labels
         };
-        match spare.iter().position(|slice| is_placeholder(&slice)) {
+        match spare.iter().position(is_placeholder) {
             Some(at) => drop(spare.remove(at)),
             None => writes.create.push(placeholder),
         }

@@ -267,10 +267,7 @@ pub(super) fn tear_down(hands: &Hands, uid: &str) -> Result<(), String> {
         Err(RuntimeError::Lost(_)) | Ok(()) => Ok(()),
         Err(cause) => Err(cause.to_string()),
     };
-    if sandbox.is_err() {
-        // Its processes may still use the network and the volumes.
-        return sandbox;
-    }
+    sandbox.as_ref()?;
     let network = hands.network.detach(uid).map_err(|e| e.to_string());
     let inputs = hands.inputs.release(uid).map_err(|e| e.to_string());
     network.and(inputs)

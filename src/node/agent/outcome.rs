@@ -25,7 +25,7 @@ use std::time::Duration;
 pub(super) enum Done {
     /// The runtime told what it holds, and the node's own pods are read.
     Booted {
-        found: Result<Vec<(SandboxId, Vec<(ContainerId, ContainerState)>)>, RuntimeError>,
+        found: Result<Vec<crate::node::runtime::SandboxContent>, RuntimeError>,
         statics: Result<Vec<StaticFile>, String>,
     },
     /// The node's own pods are read.

@@ -174,10 +174,8 @@ fn running(run: &PodRun, wish: Wish, now: Moment, next: &mut Next) {
         match &track.life {
             Life::Wanting => wanting(at, track, now, next),
             Life::Live { hook: PostStart::Due, .. } => next.act(Act::PostStart(at)),
-            Life::Live { hook: PostStart::Sleep(until), .. } => {
-                if next.is_due(*until, now) {
-                    next.act(Act::Slept(at));
-                }
+            Life::Live { hook: PostStart::Sleep(until), .. } if next.is_due(*until, now) => {
+                next.act(Act::Slept(at));
             }
             Life::Stopping { deadline, .. } => stop_step(at, track, *deadline, now, next),
             _ => {}

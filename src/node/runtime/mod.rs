@@ -336,6 +336,9 @@ pub enum RuntimeError {
     Lost(String),
 }
 
+/// A sandbox that exists, with its containers.
+pub type SandboxContent = (SandboxId, Vec<(ContainerId, ContainerState)>);
+
 /// Receives what happens by itself. Called from the runtime's own thread: must not block.
 pub type EventSink = Box<dyn Fn(RuntimeEvent) + Send + Sync>;
 
@@ -385,7 +388,7 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     fn termination_message(&self, id: &ContainerId) -> Result<String, RuntimeError>;
 
     /// Every sandbox that exists, with its containers: what an agent finds after a restart.
-    fn list(&self) -> Result<Vec<(SandboxId, Vec<(ContainerId, ContainerState)>)>, RuntimeError>;
+    fn list(&self) -> Result<Vec<SandboxContent>, RuntimeError>;
 
     /// Ends everything and leaves nothing behind. Every later call answers `Lost`.
     fn shutdown(&self) -> Result<(), RuntimeError>;
