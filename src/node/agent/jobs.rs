@@ -263,11 +263,11 @@ pub(super) const SIGTERM: i32 = 15;
 
 /// See [`Desk::tear_down`].
 pub(super) fn tear_down(hands: &Hands, uid: &str) -> Result<(), String> {
-    let sandbox = match hands.runtime.remove_sandbox(&SandboxId(uid.to_owned())) {
-        Err(RuntimeError::Lost(_)) | Ok(()) => Ok(()),
-        Err(cause) => Err(cause.to_string()),
-    };
-    sandbox.as_ref()?;
+    // While its processes live they may still use the network and the volumes: those go only after them.
+    match hands.runtime.remove_sandbox(&SandboxId(uid.to_owned())) {
+        Err(RuntimeError::Lost(_)) | Ok(()) => {}
+        Err(cause) => return Err(cause.to_string()),
+    }
     let network = hands.network.detach(uid).map_err(|e| e.to_string());
     let inputs = hands.inputs.release(uid).map_err(|e| e.to_string());
     network.and(inputs)

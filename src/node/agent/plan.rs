@@ -268,11 +268,13 @@ fn startable(run: &PodRun, now: Moment, next: &mut Next) -> Vec<usize> {
                     || (track.is_at_rest() && track.ended.as_ref().is_some_and(|end| end.exit_code == 0))
             }
         };
-        let wanted = !(track.role == Role::Init && initialized) && !(done && track.role != Role::Main);
+        let passed = done && track.role != Role::Main;
+        let wanted = !passed && (track.role != Role::Init || !initialized);
         if wanted && may_start(run, at, now, next) {
             start.push(at);
         }
-        if !done && !(initialized && track.role == Role::Sidecar) {
+        let holds = track.role != Role::Sidecar || !initialized;
+        if !done && holds {
             break;
         }
     }

@@ -32,8 +32,11 @@ use crate::node::runtime::{ContainerId, ContainerState, RuntimeEvent};
 use crate::reconcile::{
     Action, Class, Context, Error, EventType, Output, Plan, Reconciler, Seen, Ticket, View, Wakes,
 };
-use crate::store::{Interest, Within};
+use crate::store::{Interest, Select, Within};
 use crate::world::Moment;
+
+/// The index term of the pods by node.
+const NODE_NAME: &str = "spec.nodeName";
 
 /// What an agent's work is divided by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +130,38 @@ impl Pods {
         pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(self.config.name.as_str())
     }
 
+    /// The uids of the pods that are bound to this node.
+    fn bound(&self, view: &View) -> Vec<String> {
+        let indexed = view
+            .registry()
+            .id_of::<Pod>()
+            .is_some_and(|kind| view.registry().strategy(kind).info().terms.contains(&NODE_NAME));
+        let select = if indexed { Select::Term(NODE_NAME, &self.config.name) } else { Select::All };
+        view.list::<Pod>(select).filter(|pod| self.is_ours(pod)).map(|pod| pod.uid().to_owned()).collect()
+    }
+
+    /// The container images of a running pod may be changed: such a container is replaced.
+    fn redefine(&mut self, cx: &mut Cx<'_>, run: &mut PodRun) {
+        let Some(spec) = run.pod.spec.clone() else { return };
+        if run.ending.is_some() {
+            return;
+        }
+        for new in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
+            let found = run.tracks.iter().position(|t| t.spec.name == new.name && t.spec.image != new.image);
+            let Some(at) = found else { continue };
+            let track = &mut run.tracks[at];
+            track.spec.image = new.image.clone();
+            track.fetched = None;
+            track.pull_error = None;
+            if matches!(track.life, Life::Wanting) {
+                track.life = Life::Idle { retry_at: None };
+            }
+            let message = format!("Container {} definition changed, will be restarted", new.name);
+            let deadline = cx.moment().after(run.grace());
+            self.begin_stop(cx, run, at, deadline, message);
+        }
+    }
+
     fn desire(&self, view: &View, key: &ObjectKey) -> Desire {
         let object = view.get::<Pod>(key).map(|pod| pod.shared()).filter(|pod| self.is_ours(pod));
         let is_mirror = |pod: &Arc<Pod>| {
@@ -212,11 +247,8 @@ impl Pods {
         self.take_statics(cx, statics);
         let mut wanted: BTreeSet<String> = self.statics.values().map(|own| own.uid.clone()).collect();
         let keys = std::mem::take(&mut self.early_keys);
-        for key in &keys {
-            if let Desire::Api(pod) = self.desire(cx.view(), key) {
-                wanted.extend(pod.metadata.uid.clone());
-            }
-        }
+        // Not only the pods that were looked at so far: their keys may still be waiting.
+        wanted.extend(self.bound(cx.view()));
         let mut held = BTreeMap::new();
         for (sandbox, containers) in found {
             if wanted.contains(&sandbox.0) {
@@ -282,6 +314,9 @@ impl Pods {
             }
         };
         update(&mut run, &desire);
+        if run.origin == Origin::Api {
+            self.redefine(cx, &mut run);
+        }
         let again = self.advance(cx, &mut run);
         let mut steps = Plan::new();
         tell(&mut steps, &mut run);
@@ -520,8 +555,9 @@ impl Reconciler for Pods {
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let mut interests = Vec::new();
         if let Some(kind) = kinds.id_of::<Pod>() {
-            let indexed = kinds.strategy(kind).info().terms.iter().find(|term| **term == "spec.nodeName");
-            let within = indexed.map_or(Within::All, |term| Within::Term(term, self.config.name.clone()));
+            let indexed = kinds.strategy(kind).info().terms.contains(&NODE_NAME);
+            let within =
+                if indexed { Within::Term(NODE_NAME, self.config.name.clone()) } else { Within::All };
             interests.push(Interest { kind, within });
         }
         let whole = [kinds.id_of::<EndpointSlice>(), kinds.id_of::<ConfigMap>(), kinds.id_of::<Secret>()];
@@ -543,7 +579,11 @@ impl Reconciler for Pods {
         let key = seen.key();
         if seen.is::<Pod>() {
             let known = self.runs.contains_key(key) || self.statics.contains_key(key);
-            if known || seen.latest::<Pod>().is_some_and(|pod| self.is_ours(&pod)) {
+            let ours = || match seen.change().new.header.term(NODE_NAME) {
+                Some(node) => node == self.config.name,
+                None => seen.latest::<Pod>().is_some_and(|pod| self.is_ours(&pod)),
+            };
+            if known || ours() {
                 wakes.wake(Key::Pod(key.clone()));
             }
         } else if seen.is::<EndpointSlice>() {
