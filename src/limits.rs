@@ -352,3 +352,6 @@ pub const POD_STEPS: usize = 1000;
 
 const _: () = assert!(POD_BACKOFF_FIRST.as_secs() < POD_BACKOFF_MOST.as_secs());
 const _: () = assert!(LEASE_RENEWAL.as_secs() * 2 < LEASE_DURATION.as_secs());
+
+/// The room in bytes that encoding an object begins with: most objects fit, and larger ones grow it.
+pub const ENCODE_ROOM: usize = 16 * 1024;
