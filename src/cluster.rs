@@ -236,7 +236,7 @@ impl ClusterBuilder {
 }
 
 /// The namespaces that every cluster has.
-fn write_namespaces(server: &Arc<Server>) -> Result<(), StatusError> {
+pub(crate) fn write_namespaces(server: &Arc<Server>) -> Result<(), StatusError> {
     let namespaces = Client::local(server.clone()).all::<Namespace>();
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         let mut namespace = Namespace::default();
@@ -261,19 +261,32 @@ pub(crate) fn start_control_plane(server: &Arc<Server>, world: &World, spawner: 
 /// Where hollow pods have their addresses: a range set aside for documentation and benchmarks, which no host routes.
 const HOLLOW_PODS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
-pub(crate) fn start_hollow_nodes(
+/// The network that the hollow nodes of a cluster share.
+pub(crate) fn hollow_network() -> Arc<HollowNetwork> {
+    Arc::new(HollowNetwork::new(HOLLOW_PODS, (1 << 17) - 2))
+}
+
+/// Starts one hollow node. Its loops are added to `spawner`.
+pub(crate) fn start_hollow_node(
+    name: &str,
+    network: &Arc<HollowNetwork>,
+    server: &Arc<Server>,
+    world: &World,
+    spawner: &Arc<dyn Spawner>,
+) -> NodeAgent {
+    let runtime = Arc::new(FakeRuntime::new(world.clone()));
+    hollow::start(NodeConfig::new(name), runtime, network.clone(), server, world, spawner)
+}
+
+fn start_hollow_nodes(
     count: usize,
     server: &Arc<Server>,
     world: &World,
     spawner: &Arc<dyn Spawner>,
 ) -> Vec<NodeAgent> {
-    let network = Arc::new(HollowNetwork::new(HOLLOW_PODS, (1 << 17) - 2));
-    let start = |number| {
-        let config = NodeConfig::new(&format!("hollow-{number}"));
-        let runtime = Arc::new(FakeRuntime::new(world.clone()));
-        hollow::start(config, runtime, network.clone(), server, world, spawner)
-    };
-    (0..count).map(start).collect()
+    let network = hollow_network();
+    let names = (0..count).map(|number| format!("hollow-{number}"));
+    names.map(|name| start_hollow_node(&name, &network, server, world, spawner)).collect()
 }
 
 /// A cluster in this process. Dropping it ends it and leaves the machine as it was found.

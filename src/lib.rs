@@ -29,9 +29,9 @@ pub mod node;
 #[cfg(target_os = "linux")]
 pub mod net;
 
-#[cfg(feature = "testing")]
-pub mod testing;
-
 pub mod cluster;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use k8s_openapi;

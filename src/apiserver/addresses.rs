@@ -1,17 +1,18 @@
 //! Gives Services their cluster addresses and node ports.
 //!
 //! What is taken is what stored Services hold (found by index); what is being created is reserved until its
-//! commit. Invariant: no two Services hold the same address.
+//! commit. What is free is decided under the lock of the reservations, on the store's newest state: a reservation
+//! goes only after its commit. Invariant: no two Services hold the same address.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::Ipv4Network;
 use k8s_openapi::api::core::v1::Service;
 use parking_lot::Mutex;
 
-use crate::api::{FieldError, Problem, StatusError};
-use crate::store::{Select, Snapshot};
+use crate::api::{FieldError, Problem, Reason, StatusError};
+use crate::store::{Select, Snapshot, Store};
 use crate::world::Entropy;
 
 /// The range of Service addresses.
@@ -74,7 +75,7 @@ impl Addresses {
         &self,
         service: &mut Service,
         old: Option<&Service>,
-        snapshot: &Snapshot,
+        store: &Store,
         entropy: &dyn Entropy,
     ) -> Result<Reservation<'_>, StatusError> {
         let name = service.metadata.name.clone().unwrap_or_default();
@@ -91,12 +92,12 @@ impl Addresses {
         let address = match asked.or(had.clone()) {
             Some(ip) if ip == "None" || had.as_deref() == Some(ip.as_str()) => ip,
             Some(ip) => {
-                self.claim(&ip, snapshot, &mut reservation).map_err(|why| refuse(&name, &ip, why))?;
+                self.claim(&ip, store, &mut reservation).map_err(|why| refuse(&name, &ip, why))?;
                 ip
             }
-            None => self.draw(snapshot, entropy, &mut reservation).ok_or_else(|| {
-                let why = "range is full".to_owned();
-                refuse(&name, "", format!("failed to allocate IP: {why}"))
+            None => self.draw(store, entropy, &mut reservation).ok_or_else(|| {
+                let why = format!("failed to allocate a serviceIP for Service {name:?}: range is full");
+                StatusError::new(Reason::InternalError, format!("Internal error occurred: {why}"))
             })?,
         };
         spec.cluster_ips = Some(vec![address.clone()]);
@@ -109,7 +110,7 @@ impl Addresses {
         }
         spec.cluster_ip = Some(address);
         if kind == "NodePort" || kind == "LoadBalancer" {
-            self.node_ports(&name, service, old, snapshot, entropy, &mut reservation)?;
+            self.node_ports(&name, service, old, store, entropy, &mut reservation)?;
         }
         Ok(reservation)
     }
@@ -119,7 +120,7 @@ impl Addresses {
     }
 
     /// Reserves a given address.
-    fn claim(&self, ip: &str, snapshot: &Snapshot, into: &mut Reservation<'_>) -> Result<(), String> {
+    fn claim(&self, ip: &str, store: &Store, into: &mut Reservation<'_>) -> Result<(), String> {
         let inside = matches!(ip.parse(), Ok(IpAddr::V4(ip)) if self.range.addresses.contains(ip));
         if !inside {
             return Err(format!(
@@ -129,7 +130,7 @@ impl Addresses {
             ));
         }
         let mut reserved = self.reserved.lock();
-        if !self.is_free("spec.clusterIP", ip, snapshot) || !reserved.insert(ip.to_owned()) {
+        if !self.is_free("spec.clusterIP", ip, &store.snapshot()) || !reserved.insert(ip.to_owned()) {
             return Err(format!("failed to allocate IP {ip}: provided IP is already allocated"));
         }
         into.taken.push(ip.to_owned());
@@ -138,7 +139,7 @@ impl Addresses {
 
     /// Reserves a free address: a random one, and from there the next that is free. Upstream keeps the lower
     /// part of the range for addresses that are asked for by name; so does this.
-    fn draw(&self, snapshot: &Snapshot, entropy: &dyn Entropy, into: &mut Reservation<'_>) -> Option<String> {
+    fn draw(&self, store: &Store, entropy: &dyn Entropy, into: &mut Reservation<'_>) -> Option<String> {
         let usable = self.range.usable();
         if usable == 0 {
             return None;
@@ -147,10 +148,11 @@ impl Addresses {
         let upper = usable - kept;
         let start = entropy.next() % upper.max(1);
         let mut reserved = self.reserved.lock();
+        let snapshot = store.snapshot();
         let upper_part = (0..upper).map(|i| kept + (start + i) % upper);
         for n in upper_part.chain(0..kept) {
             let ip = self.range.nth(n).to_string();
-            if !reserved.contains(&ip) && self.is_free("spec.clusterIP", &ip, snapshot) {
+            if !reserved.contains(&ip) && self.is_free("spec.clusterIP", &ip, &snapshot) {
                 reserved.insert(ip.clone());
                 into.taken.push(ip.clone());
                 return Some(ip);
@@ -159,52 +161,81 @@ impl Addresses {
         None
     }
 
+    /// Ports of one Service with the same number share a node port (DNS over TCP and UDP), as upstream gives them.
     fn node_ports(
         &self,
         name: &str,
         service: &mut Service,
         old: Option<&Service>,
-        snapshot: &Snapshot,
+        store: &Store,
         entropy: &dyn Entropy,
         into: &mut Reservation<'_>,
     ) -> Result<(), StatusError> {
-        let ports_of = |service: &Service| -> Vec<i32> {
-            let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
-            ports.filter_map(|port| port.node_port).filter(|port| *port != 0).collect()
-        };
-        let own = old.map(ports_of).unwrap_or_default();
-        let taken: BTreeSet<i32> =
-            snapshot.list::<Service>(Select::All).flat_map(|service| ports_of(&service.shared())).collect();
+        let Some(spec) = &mut service.spec else { return Ok(()) };
+        let draws = spec.type_.as_deref() != Some("LoadBalancer")
+            || spec.allocate_load_balancer_node_ports != Some(false);
+        let ports = spec.ports.get_or_insert_default();
+        let asked: Vec<(i32, i32)> =
+            ports.iter().map(|port| (port.port, port.node_port.unwrap_or(0))).collect();
+        let asked_for = |port: i32| asked.iter().find(|(of, asked)| *of == port && *asked != 0);
+        let mut own: BTreeSet<i32> = old.map(node_ports_of).unwrap_or_default().into_iter().collect();
+        let mut given: BTreeMap<i32, i32> = BTreeMap::new();
         let mut reserved = self.reserved.lock();
-        let ports = service.spec.iter_mut().flat_map(|spec| spec.ports.iter_mut().flatten());
-        for (index, port) in ports.enumerate() {
-            let is_free = |reserved: &BTreeSet<String>, port: i32| {
-                own.contains(&port) || (!taken.contains(&port) && !reserved.contains(&node_port_text(port)))
-            };
+        let snapshot = store.snapshot();
+        let all = snapshot.list::<Service>(Select::All);
+        let taken: BTreeSet<i32> = all.flat_map(|service| node_ports_of(&service.shared())).collect();
+        for (index, port) in ports.iter_mut().enumerate() {
             let asked = port.node_port.filter(|port| *port != 0);
-            let count = (NODE_PORTS.end() - NODE_PORTS.start() + 1) as u64;
-            let start = entropy.next() % count;
-            let drawn = (0..count).map(|i| NODE_PORTS.start() + ((start + i) % count) as i32);
+            if asked.is_none() && !draws {
+                continue;
+            }
+            let shared = given.get(&port.port).copied();
+            let asked = asked.or(shared).or_else(|| asked_for(port.port).map(|(_, asked)| *asked));
+            let is_free = |number: i32| {
+                own.contains(&number)
+                    || (!taken.contains(&number) && !reserved.contains(&node_port_text(number)))
+            };
+            let in_range = |number: i32| own.contains(&number) || NODE_PORTS.contains(&number);
+            let mut why = "provided port is already allocated".to_owned();
+            if asked.is_some_and(|asked| !in_range(asked)) {
+                let (first, last) = (NODE_PORTS.start(), NODE_PORTS.end());
+                why = format!(
+                    "provided port is not in the valid range. The range of valid ports is {first}-{last}"
+                );
+            }
+            let is_free = |number: i32| in_range(number) && is_free(number);
             let chosen = match asked {
-                Some(asked) => Some(asked).filter(|asked| is_free(&reserved, *asked)),
-                None => drawn.into_iter().find(|port| is_free(&reserved, *port)),
+                Some(asked) => Some(asked).filter(|asked| is_free(*asked)),
+                None => {
+                    let count = (NODE_PORTS.end() - NODE_PORTS.start() + 1) as u64;
+                    let start = entropy.next() % count;
+                    let mut drawn = (0..count).map(|i| NODE_PORTS.start() + ((start + i) % count) as i32);
+                    drawn.find(|port| is_free(*port))
+                }
             };
             let Some(chosen) = chosen else {
                 let cause = FieldError {
                     problem: Problem::Invalid,
                     field: format!("spec.ports[{index}].nodePort"),
                     value: asked.into(),
-                    detail: "provided port is already allocated".to_owned(),
+                    detail: why,
                 };
                 return Err(StatusError::invalid("", "Service", name, vec![cause]));
             };
             if reserved.insert(node_port_text(chosen)) {
                 into.taken.push(node_port_text(chosen));
             }
+            own.insert(chosen);
+            given.entry(port.port).or_insert(chosen);
             port.node_port = Some(chosen);
         }
         Ok(())
     }
+}
+
+fn node_ports_of(service: &Service) -> Vec<i32> {
+    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    ports.filter_map(|port| port.node_port).filter(|port| *port != 0).collect()
 }
 
 fn node_port_text(port: i32) -> String {
@@ -212,8 +243,7 @@ fn node_port_text(port: i32) -> String {
 }
 
 fn refuse(name: &str, ip: &str, why: String) -> StatusError {
-    let value = if ip.is_empty() { serde_json::Value::Null } else { vec![ip].into() };
-    let cause =
-        FieldError { problem: Problem::Invalid, field: "spec.clusterIPs".to_owned(), value, detail: why };
+    let field = "spec.clusterIPs".to_owned();
+    let cause = FieldError { problem: Problem::Invalid, field, value: vec![ip].into(), detail: why };
     StatusError::invalid("", "Service", name, vec![cause])
 }

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::Server;
 use super::encode;
 use crate::api::{ObjectKey, StatusError};
+use crate::limits::CONFLICT_RETRIES;
 use crate::store::{Expect, Proposal, Record, Refused};
 
 impl Server {
@@ -20,7 +21,7 @@ impl Server {
         };
         let strategy = self.strategy(kind);
         let conflict = |why: &str| StatusError::conflict("", "pods/binding", key.name(), why);
-        loop {
+        for _ in 0..CONFLICT_RETRIES {
             let current = self.get(kind, key)?;
             let mut pod: Pod = current.decode();
             if !uid.is_empty() && *current.header.uid != *uid {
@@ -39,6 +40,9 @@ impl Server {
             if let Some(taken) = spec.node_name.as_deref().filter(|taken| !taken.is_empty()) {
                 return Err(conflict(&format!("pod {} is already assigned to node \"{taken}\"", key.name())));
             }
+            if spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
+                return Err(conflict(&format!("pod {} has non-empty .spec.schedulingGates", key.name())));
+            }
             spec.node_name = Some(node.to_owned());
             set_scheduled(&mut pod, Time(self.now()));
             let proposal = Proposal {
@@ -53,6 +57,7 @@ impl Server {
                 Err(failed) => return Err(super::write::failed(failed)),
             }
         }
+        Err(conflict("too many others changed it at the same time"))
     }
 }
 

@@ -64,7 +64,7 @@ impl Server {
             };
             if options.dry_run {
                 return Ok(match put {
-                    Some(draft) => self.store.unsaved(kind, key.clone(), draft),
+                    Some(draft) => self.store.unsaved(kind, key.clone(), draft, current.header.revision),
                     None => current,
                 });
             }
@@ -108,15 +108,16 @@ impl Server {
 fn preconditions(options: &DeleteOptions, current: &Record) -> Result<(), String> {
     if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.header.uid) {
         return Err(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
             current.header.uid
         ));
     }
     let revision = current.header.revision.to_string();
     if let Some(asked) = options.resource_version.as_deref().filter(|asked| **asked != *revision) {
         return Err(format!(
-            "Precondition failed: ResourceVersion in precondition: {asked}, ResourceVersion in object meta: \
-             {revision}"
+            "the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record \
+             ({revision}). The object might have been modified"
         ));
     }
     Ok(())
@@ -149,20 +150,32 @@ fn judge(strategy: &dyn Strategy, old: &dyn Object, options: &DeleteOptions, now
         return Verdict::Mark(object);
     }
     let given = old.meta().deletion_grace_period_seconds.unwrap_or(0);
-    // A second deletion can shorten the time that is left, never lengthen it.
-    let asked = options.grace_period_seconds.map(|_| grace).filter(|asked| graceful && *asked < given);
-    match asked {
-        Some(0) if !held => Verdict::Remove,
-        Some(seconds) => {
-            // Counted from the first request, as upstream counts it.
-            let first = old.meta().deletion_timestamp.as_ref().map_or(now, |at| at.0);
-            let began = first.checked_sub(SignedDuration::from_secs(given)).unwrap_or(now);
-            set_deadline(object.meta_mut(), began, seconds);
-            Verdict::Mark(object)
-        }
-        None if given == 0 && !held => Verdict::Remove,
-        None if object.meta().finalizers != old.meta().finalizers => Verdict::Mark(object),
-        None => Verdict::Leave,
+    if graceful && given > 0 {
+        // A second deletion can shorten the time that is left, never lengthen it; without that it says nothing.
+        let asked = options.grace_period_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
+        return match asked.filter(|asked| *asked < given) {
+            None => Verdict::Leave,
+            Some(0) if !held => Verdict::Remove,
+            Some(seconds) => {
+                // Counted from the first request, but not into the past.
+                let first = old.meta().deletion_timestamp.as_ref().map_or(now, |at| at.0);
+                let began = first.checked_sub(SignedDuration::from_secs(given)).unwrap_or(now);
+                let meta = object.meta_mut();
+                set_deadline(meta, began, seconds);
+                if meta.deletion_timestamp.as_ref().is_some_and(|at| at.0 < now) {
+                    meta.deletion_timestamp = Some(Time(now));
+                    meta.deletion_grace_period_seconds = Some(seconds.min(1));
+                }
+                Verdict::Mark(object)
+            }
+        };
+    }
+    if !held {
+        return Verdict::Remove;
+    }
+    match object.meta().finalizers != old.meta().finalizers {
+        true => Verdict::Mark(object),
+        false => Verdict::Leave,
     }
 }
 

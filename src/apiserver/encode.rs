@@ -32,7 +32,9 @@ pub(super) fn full_value(info: &KindInfo, record: &store::Record) -> serde_json:
     let mut value: serde_json::Value = serde_json::from_slice(record.body()).unwrap_or_default();
     value["apiVersion"] = info.api_version.clone().into();
     value["kind"] = info.kind.clone().into();
-    value["metadata"]["resourceVersion"] = record.header.revision.0.to_string().into();
+    if let Some(revision) = record.header.revision.as_text() {
+        value["metadata"]["resourceVersion"] = revision.into();
+    }
     value
 }
 

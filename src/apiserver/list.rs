@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Server;
 use super::options::{ListParams, RevisionMatch};
 use crate::api::selector::{FieldSelector, Selector};
-use crate::api::{KindId, KindInfo, ObjectKey, Reason, StatusError};
+use crate::api::{FieldErrors, FieldPath, KindId, KindInfo, ObjectKey, Reason, StatusError};
 use crate::store::{Change, Header, Record, Revision, Select, Snapshot};
 
 /// One piece of a list, or all of it.
@@ -114,12 +114,13 @@ impl Server {
     pub fn list(&self, kind: KindId, params: &ListParams) -> Result<Page, StatusError> {
         let info = self.strategy(kind).info();
         let filter = Filter::new(info, &params.namespace, &params.labels, &params.fields)?;
+        check_params(params)?;
         let snapshot = self.store.snapshot();
         let (at, from) = begin(params, snapshot.revision())?;
         if at > snapshot.revision() {
             let mut error = StatusError::new(
                 Reason::Timeout,
-                format!("Too large resource version: {at}, current: {}", snapshot.revision()),
+                format!("Timeout: Too large resource version: {at}, current: {}", snapshot.revision()),
             );
             error.retry_after_seconds = 1;
             return Err(error);
@@ -132,13 +133,17 @@ impl Server {
                 .cloned()
                 .collect()
         } else {
-            self.list_past(kind, &snapshot, at, &filter, &from, most.saturating_add(1))?
+            // The whole rest where its number is told.
+            let whole = if filter.selects_all() { usize::MAX } else { most.saturating_add(1) };
+            self.list_past(kind, &snapshot, at, &filter, &from, whole)?
         };
         let mut page = Page { items: Vec::new(), revision: at, continue_token: None, remaining: None };
         if items.len() > most {
             let next = items.split_off(most);
             page.continue_token = next.first().map(|record| token(at, record.header.key.as_str()));
-            if filter.selects_all() && at == snapshot.revision() {
+            if filter.selects_all() && at != snapshot.revision() {
+                page.remaining = Some(next.len());
+            } else if filter.selects_all() {
                 let after = next.first().map(|record| record.header.key.clone());
                 let select = filter.select(info);
                 page.remaining =
@@ -184,14 +189,40 @@ impl Server {
     }
 }
 
+/// Refuses parameters that say nothing together.
+fn check_params(params: &ListParams) -> Result<(), StatusError> {
+    if params.revision_match == RevisionMatch::Unset {
+        return Ok(());
+    }
+    let path = FieldPath::new("resourceVersionMatch");
+    let mut errors = FieldErrors::default();
+    if params.resource_version.is_empty() {
+        errors.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if params.continue_token.as_ref().is_some_and(|token| !token.is_empty()) {
+        errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
+    }
+    if params.revision_match == RevisionMatch::Exact && params.resource_version == "0" {
+        errors.forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    }
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(StatusError::invalid("meta.k8s.io", "ListOptions", "", errors.into_list())),
+    }
+}
+
 /// The revision of the list and the key at which its next piece begins.
 fn begin(params: &ListParams, present: Revision) -> Result<(Revision, String), StatusError> {
     if let Some(text) = params.continue_token.as_deref().filter(|text| !text.is_empty()) {
-        let bad = || StatusError::bad_request("continue key is not valid: it was not made by this server");
+        let bad = || StatusError::bad_request("invalid continue token: continue key is not valid");
         let (revision, key) = text.split_once('.').ok_or_else(bad)?;
         let revision = revision.parse().map(Revision).map_err(|_| bad())?;
         if revision > present {
             return Err(bad());
+        }
+        if !matches!(params.resource_version.as_str(), "" | "0") {
+            let why = "specifying resource version is not allowed when using continue";
+            return Err(StatusError::bad_request(why));
         }
         return Ok((revision, unhex(key).ok_or_else(bad)?));
     }
@@ -200,7 +231,7 @@ fn begin(params: &ListParams, present: Revision) -> Result<(Revision, String), S
         text => text
             .parse()
             .map(Revision)
-            .map_err(|_| StatusError::bad_request(format!("invalid resourceVersion: {text:?}")))?,
+            .map_err(|_| StatusError::bad_request(format!("invalid resource version: {text:?}")))?,
     };
     let exact = match params.revision_match {
         RevisionMatch::Exact => true,

@@ -17,6 +17,9 @@ mod options;
 mod watch;
 mod write;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,6 +42,8 @@ pub struct Server {
     store: Store,
     world: World,
     admission: Vec<Arc<dyn Admission>>,
+    /// Links of the host are in the chain: what they change is defaulted again.
+    has_own_links: bool,
     addresses: Addresses,
 }
 
@@ -61,9 +66,11 @@ impl Server {
     pub fn open(config: ServerConfig) -> Arc<Server> {
         let facts = Arc::new(encode::Facts { registry: config.registry.clone() });
         let store = Store::open(config.backend, config.registry, facts, &config.world);
+        let has_own_links = !config.admission.is_empty();
         let mut admission = admission::builtin();
         admission.extend(config.admission);
-        Arc::new(Server { store, world: config.world, admission, addresses: Addresses::new(config.services) })
+        let addresses = Addresses::new(config.services);
+        Arc::new(Server { store, world: config.world, admission, has_own_links, addresses })
     }
 
     /// The store, for snapshots and followers. It is written through the door alone.

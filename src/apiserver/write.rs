@@ -12,7 +12,10 @@ use super::admission::{Attempt, Operation};
 use super::options::{Face, WriteOptions};
 use super::{Server, encode};
 use crate::api::patch::{self, JsonPatch};
-use crate::api::{FieldErrors, KindId, Object, ObjectKey, Reason, Scope, StatusError, Strategy, meta};
+use crate::api::{
+    FieldError, FieldErrors, FieldPath, KindId, KindInfo, Object, ObjectKey, Reason, Scope, StatusError,
+    Strategy, kinds, meta,
+};
 use crate::limits::{CONFLICT_RETRIES, GENERATED_NAME_TRIES, OBJECT_BYTES};
 use crate::store::{Draft, Expect, Proposal, Record, Refused, Revision, Snapshot};
 use crate::world::new_uid;
@@ -54,7 +57,6 @@ impl Server {
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
-        let info = strategy.info();
         let base = match (&object.meta().name, &object.meta().generate_name) {
             (Some(name), _) if !name.is_empty() => None,
             (_, Some(base)) if !base.is_empty() => Some(base.clone()),
@@ -77,8 +79,8 @@ impl Server {
                 Err(taken) if taken.is_already_exists() && tries > 0 => {}
                 Err(mut taken) if taken.is_already_exists() && base.is_some() => {
                     taken.message = format!(
-                        "{}, the server was not able to generate a unique name for the {}",
-                        taken.message, info.kind
+                        "{}, the server was not able to generate a unique name for the object",
+                        taken.message
                     );
                     return Err(taken);
                 }
@@ -108,9 +110,7 @@ impl Server {
             snapshot: &snapshot,
             dry_run: options.dry_run,
         };
-        for link in &self.admission {
-            link.mutate(&attempt, &mut *object)?;
-        }
+        self.admit(&attempt, &mut *object)?;
         let mut errors = FieldErrors::default();
         let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
         meta::validate_meta(object.meta(), info.scope, &name_rule, &mut errors);
@@ -119,10 +119,10 @@ impl Server {
         for link in &self.admission {
             link.validate(&attempt, Some(&*object))?;
         }
-        let _reserved = self.allocate(&mut *object, None, &snapshot)?;
+        let _reserved = self.allocate(&mut *object, None)?;
         let draft = self.draft(strategy, object)?;
         if options.dry_run {
-            return Ok(self.store.unsaved(kind, key, draft));
+            return Ok(self.store.unsaved(kind, key, draft, Revision(0)));
         }
         let proposal = Proposal { kind, key: key.clone(), expect: Expect::Absent, put: Some(draft) };
         match self.store.commit(proposal) {
@@ -134,16 +134,34 @@ impl Server {
         }
     }
 
+    /// Lets the chain change the object. What a host's link leaves is defaulted and made canonical again, and must
+    /// still be the object that was asked for.
+    fn admit(&self, attempt: &Attempt<'_>, object: &mut dyn Object) -> Result<(), StatusError> {
+        for link in &self.admission {
+            link.mutate(attempt, object)?;
+        }
+        if !self.has_own_links {
+            return Ok(());
+        }
+        attempt.strategy.set_defaults(object);
+        attempt.strategy.canonicalise(object);
+        meta::canonicalise_meta(object.meta_mut());
+        if ObjectKey::of(object.meta()) != *attempt.key {
+            let why = format!("an admission link changed the name of {attempt:?}");
+            return Err(StatusError::new(Reason::InternalError, why));
+        }
+        Ok(())
+    }
+
     /// Services get their addresses here; other kinds get nothing.
     fn allocate(
         &self,
         object: &mut dyn Object,
         old: Option<&dyn Object>,
-        snapshot: &Snapshot,
     ) -> Result<Option<Reservation<'_>>, StatusError> {
         let Some(service) = object.as_any_mut().downcast_mut::<Service>() else { return Ok(None) };
         let old = old.and_then(|old| old.as_any().downcast_ref::<Service>());
-        self.addresses.allocate(service, old, snapshot, &*self.world.entropy).map(Some)
+        self.addresses.allocate(service, old, &self.store, &*self.world.entropy).map(Some)
     }
 
     fn draft(&self, strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
@@ -171,7 +189,15 @@ impl Server {
     ) -> Result<Arc<Record>, StatusError> {
         let key = ObjectKey::of(object.meta());
         let expected = parse_revision(object.meta().resource_version.as_deref())?;
-        self.change(kind, &key, face, expected, options, &mut |_| Ok(object.clone_object()))
+        let strategy = self.strategy(kind);
+        let uid = object.meta().uid.clone().filter(|uid| !uid.is_empty());
+        self.change(kind, &key, face, expected, options, &mut |current| match uid
+            .as_deref()
+            .filter(|uid| **uid != *current.header.uid)
+        {
+            Some(uid) => Err(other_uid(strategy, &key, uid, &current.header.uid)),
+            None => Ok(object.clone_object()),
+        })
     }
 
     /// Changes an object, or one face of it, by a patch. A resourceVersion in the patch must be the present
@@ -189,14 +215,27 @@ impl Server {
             Patch::Json(_) => None,
         };
         let expected = parse_revision(expected)?;
+        let stale = |info: &KindInfo| StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED);
         let strategy = self.strategy(kind);
         self.change(kind, key, face, expected, options, &mut |current| {
             let mut value = encode::full_value(strategy.info(), current);
             apply_patch(&mut value, patch)?;
-            let named = (value["metadata"]["name"].as_str(), value["metadata"]["namespace"].as_str());
-            if named.0 != Some(key.name()) || named.1.unwrap_or_default() != key.namespace() {
-                let why = format!("the name of the object ({named:?}) does not match the request ({key})");
+            let name = value["metadata"]["name"].as_str().unwrap_or_default();
+            let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
+            if name != key.name() {
+                let on_request = key.name();
+                return Err(StatusError::bad_request(format!(
+                    "the name of the object ({name}) does not match the name on the URL ({on_request})"
+                )));
+            }
+            if namespace != key.namespace() {
+                let why =
+                    "the namespace of the provided object does not match the namespace sent on the request";
                 return Err(StatusError::bad_request(why));
+            }
+            let asked = value["metadata"]["resourceVersion"].as_str();
+            if parse_revision(asked)?.is_some_and(|asked| asked != current.header.revision) {
+                return Err(stale(strategy.info()));
             }
             strategy.decode_value(value).map_err(|cause| {
                 let info = strategy.info();
@@ -256,14 +295,6 @@ impl Server {
         let strategy = self.strategy(kind);
         let info = strategy.info();
         let old = current.object(strategy);
-        if object.meta().uid.as_deref().is_some_and(|uid| !uid.is_empty() && *uid != *current.header.uid) {
-            let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                object.meta().uid.as_deref().unwrap_or_default(),
-                current.header.uid
-            );
-            return Err(StatusError::conflict(&info.group, &info.plural, key.name(), &why));
-        }
         inherit_meta(&mut *object, &*old);
         match face {
             Face::Main => {
@@ -274,7 +305,7 @@ impl Server {
                 strategy.set_defaults(&mut *object);
                 strategy.prepare_status(&mut *object, &*old);
             }
-            Face::Finalize => object = finalize(&*object, &*old)?,
+            Face::Finalize => finalize(&mut *object, &*old)?,
         }
         strategy.canonicalise(&mut *object);
         meta::canonicalise_meta(object.meta_mut());
@@ -286,11 +317,9 @@ impl Server {
             snapshot,
             dry_run: options.dry_run,
         };
-        for link in &self.admission {
-            link.mutate(&attempt, &mut *object)?;
-        }
+        self.admit(&attempt, &mut *object)?;
         let _reserved = match face {
-            Face::Main => self.allocate(&mut *object, Some(&*old), snapshot)?,
+            Face::Main => self.allocate(&mut *object, Some(&*old))?,
             _ => None,
         };
         if info.has_generation && face != Face::Status && strategy.moves_generation(&*object, &*old) {
@@ -306,7 +335,7 @@ impl Server {
             && !strategy.held_back(&*object);
         let draft = self.draft(strategy, object)?;
         if options.dry_run {
-            return Ok(Some(self.store.unsaved(kind, key.clone(), draft)));
+            return Ok(Some(self.store.unsaved(kind, key.clone(), draft, current.header.revision)));
         }
         if draft.body == current.body() && !may_end {
             return Ok(Some(current.clone()));
@@ -338,7 +367,7 @@ impl Server {
                 strategy.validate(object, &mut errors);
                 strategy.validate_update(object, old, &mut errors);
             }
-            Face::Finalize => {}
+            Face::Finalize => validate_finalizers(object, &mut errors),
         }
         check(strategy, key, errors)
     }
@@ -357,13 +386,13 @@ fn begin(
         let why = "resourceVersion should not be set on objects to be created";
         return Err(StatusError::bad_request(why));
     }
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
-    if info.scope == Scope::Cluster && !namespace.is_empty() {
-        let why = format!("namespace may not be set on {}", info.plural);
-        return Err(StatusError::bad_request(why));
-    }
-    if info.scope == Scope::Namespaced && namespace.is_empty() {
-        meta.namespace = Some("default".to_owned());
+    match info.scope {
+        // Whatever a client says, as upstream: there is no namespace.
+        Scope::Cluster => meta.namespace = None,
+        Scope::Namespaced => {
+            meta.namespace.take_if(|namespace| namespace.is_empty());
+            meta.namespace.get_or_insert_with(|| "default".to_owned());
+        }
     }
     meta.uid = Some(uid);
     meta.creation_timestamp = Some(Time(now));
@@ -380,30 +409,40 @@ fn begin(
 /// What an update leaves out, or may not say, of the metadata.
 fn inherit_meta(object: &mut dyn Object, old: &dyn Object) {
     let (meta, old) = (object.meta_mut(), old.meta());
-    if meta.uid.as_deref().unwrap_or_default().is_empty() {
-        meta.uid = old.uid.clone();
-    }
+    meta::prepare_meta_update(meta, old);
     if meta.namespace.as_deref().unwrap_or_default().is_empty() {
         meta.namespace = old.namespace.clone();
     }
-    meta.creation_timestamp = old.creation_timestamp.clone();
-    meta.deletion_timestamp = old.deletion_timestamp.clone();
-    meta.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
-    meta.generation = old.generation;
     meta.self_link = None;
     if meta.resource_version.as_deref().unwrap_or_default().is_empty() {
         meta.resource_version = old.resource_version.clone();
     }
 }
 
-/// The old Namespace with the new one's `spec.finalizers`.
-fn finalize(object: &dyn Object, old: &dyn Object) -> Result<Box<dyn Object>, StatusError> {
-    let typed = |object: &dyn Object| object.as_any().downcast_ref::<Namespace>().cloned();
-    let (Some(new), Some(mut namespace)) = (typed(object), typed(old)) else {
+/// Keeps all of a Namespace but its metadata and `spec.finalizers`.
+fn finalize(object: &mut dyn Object, old: &dyn Object) -> Result<(), StatusError> {
+    let old = old.as_any().downcast_ref::<Namespace>();
+    let (Some(new), Some(old)) = (object.as_any_mut().downcast_mut::<Namespace>(), old) else {
         return Err(StatusError::new(Reason::MethodNotAllowed, "only namespaces can be finalized"));
     };
-    namespace.spec.get_or_insert_default().finalizers = new.spec.and_then(|spec| spec.finalizers);
-    Ok(Box::new(namespace))
+    kinds::prepare_namespace_finalize(new, old);
+    Ok(())
+}
+
+fn validate_finalizers(object: &dyn Object, errors: &mut FieldErrors) {
+    let spec = object.as_any().downcast_ref::<Namespace>().and_then(|namespace| namespace.spec.as_ref());
+    let (path, list) = (FieldPath::new("spec"), spec.and_then(|spec| spec.finalizers.as_deref()));
+    let path = path.child("finalizers");
+    for (at, finalizer) in list.unwrap_or_default().iter().enumerate() {
+        errors.invalid_each(&path.index(at), finalizer, crate::api::names::is_qualified_name(finalizer));
+        meta::validate_standard_finalizer(finalizer, &path.index(at), errors);
+    }
+}
+
+fn other_uid(strategy: &dyn Strategy, key: &ObjectKey, asked: &str, found: &str) -> StatusError {
+    let info = strategy.info();
+    let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {found}");
+    StatusError::conflict(&info.group, &info.plural, key.name(), &why)
 }
 
 fn check(strategy: &dyn Strategy, key: &ObjectKey, errors: FieldErrors) -> Result<(), StatusError> {
@@ -411,7 +450,14 @@ fn check(strategy: &dyn Strategy, key: &ObjectKey, errors: FieldErrors) -> Resul
         return Ok(());
     }
     let info = strategy.info();
-    Err(StatusError::invalid(&info.group, &info.kind, key.name(), errors.into_list()))
+    // A rule of all metadata and one of its update may say the same: it is told once.
+    let mut once: Vec<FieldError> = Vec::new();
+    for error in errors.into_list() {
+        if !once.contains(&error) {
+            once.push(error);
+        }
+    }
+    Err(StatusError::invalid(&info.group, &info.kind, key.name(), once))
 }
 
 fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {

@@ -26,6 +26,9 @@ mod informer;
 mod manifest;
 mod printing;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! which of its keys, and when work ends is drawn from the seed, so a seed that fails once fails every time.
 //! Invariant: the clock moves only when no loop is ready and no work is due.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +61,8 @@ struct Table {
     /// Work under way: when it ends, a number that makes the order definite, and the work.
     work: Vec<(Moment, u64, Work)>,
     submitted: u64,
+    /// How often each loop was stepped since somebody asked.
+    stepped: BTreeMap<String, u64>,
 }
 
 struct Waker {
@@ -156,6 +158,10 @@ impl Simulation {
         drop(table);
         let progress = component.step(1, Some(self.chance.next()));
         let mut table = self.table.lock();
+        match table.stepped.get_mut(component.name()) {
+            Some(count) => *count += 1,
+            None => drop(table.stepped.insert(component.name().to_owned(), 1)),
+        }
         table.components[index] = Some(component);
         match progress {
             Progress::More => {
@@ -167,6 +173,11 @@ impl Simulation {
             Progress::Idle => {}
         }
         None
+    }
+
+    /// How often each loop was stepped since this was asked last, by its name: shows who does not come to rest.
+    pub fn take_steps(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.table.lock().stepped)
     }
 
     /// Steps until nothing is ready at the present moment.

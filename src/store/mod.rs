@@ -46,6 +46,13 @@ use watch::{Subscription, Watchers};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
+impl Revision {
+    /// As an object's `resourceVersion`: an object that was never stored has none.
+    pub fn as_text(self) -> Option<String> {
+        (self.0 > 0).then(|| self.0.to_string())
+    }
+}
+
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -175,9 +182,10 @@ impl Store {
         Ok(())
     }
 
-    /// A record that is not stored: what a dry run answers.
-    pub fn unsaved(&self, kind: KindId, key: ObjectKey, draft: Draft) -> Arc<Record> {
-        let header = header(kind, key, Revision(0), draft.facts);
+    /// A record that is not stored: what a dry run answers. Its revision is that of the object before, or 0 for one
+    /// that is not there.
+    pub fn unsaved(&self, kind: KindId, key: ObjectKey, draft: Draft, revision: Revision) -> Arc<Record> {
+        let header = header(kind, key, revision, draft.facts);
         Arc::new(Record::new(header, draft.body, None, &self.inner.views))
     }
 

@@ -146,7 +146,7 @@ impl Record {
         }) else {
             return Arc::from(strategy.empty());
         };
-        decoded.meta_mut().resource_version = Some(self.header.revision.0.to_string());
+        decoded.meta_mut().resource_version = self.header.revision.as_text();
         let shared: Shared = Arc::from(decoded);
         *self.view.lock() = Some(Arc::downgrade(&shared));
         self.views.keep(shared.clone(), self.body.len());
@@ -160,7 +160,7 @@ impl Record {
             tracing::error!(kind = K::KIND, key = %self.header.key, %cause, "stored body does not decode");
             K::default()
         });
-        object.metadata_mut().resource_version = Some(self.header.revision.0.to_string());
+        object.metadata_mut().resource_version = self.header.revision.as_text();
         object
     }
 }
