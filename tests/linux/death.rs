@@ -119,6 +119,7 @@ fn host_that_waits() {
     while std::io::stdin().read_line(&mut line).unwrap_or(0) > 0 {}
     told_of_the_keeper(&rig);
     rig.end();
+    assert_eq!(nix::sys::wait::wait(), Err(nix::errno::Errno::ECHILD), "a child of the host is left");
 }
 
 /// The keeper is dead: nothing runs, and node and pods say so.
@@ -133,7 +134,9 @@ fn told_of_the_keeper(rig: &Rig) {
     let pods = rig.client.namespaced::<Pod>("default");
     for name in ["web", "holder"] {
         let pod: Value = serde_json::to_value(&*pods.get(name).unwrap()).unwrap();
-        assert!(processes(&rig.id).is_empty(), "{name}: {pod}");
+        let left = processes(&rig.id);
+        let title = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        assert!(left.is_empty(), "{:?} {name}: {pod}", left.iter().map(title).collect::<Vec<_>>());
     }
 }
 

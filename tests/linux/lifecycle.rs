@@ -74,10 +74,10 @@ fn ends_are_told_and_restarts_follow_the_policy() {
         "test -e /k/once || { touch /k/once; exit 6; }",
         "restartPolicy: OnFailure\nvolumes: [{name: k, emptyDir: {}}]",
     );
-    rig.script("never", "kill -TERM $$; sleep 100000", "restartPolicy: Never");
+    rig.script("never", "kill -TERM 1; sleep 100000", "restartPolicy: Never");
     rig.script(
         "killed",
-        "kill -KILL 1; trap 'exit 12' USR1; kill -USR1 $$; sleep 100000",
+        "kill -KILL 1; trap 'exit 12' USR1; kill -USR1 1; sleep 100000",
         "restartPolicy: Never",
     );
     rig.apply(&pod(

@@ -55,11 +55,17 @@ impl Links {
     }
 }
 
-/// The processes of a cluster: the keeper and everything in its cgroups.
+/// The processes of a cluster: the keeper and everything in its cgroups. What has ended and waits for its parent to
+/// hear of it is none.
 pub fn processes(id: &str) -> BTreeSet<u32> {
     let ours = |pid: &u32| {
         let group = read(format!("/proc/{pid}/cgroup"));
         let title = read(format!("/proc/{pid}/cmdline"));
+        let dead =
+            read(format!("/proc/{pid}/stat")).rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"));
+        if dead {
+            return false;
+        }
         group.contains(&format!("coracle-{id}")) || (title.starts_with("coracle-") && title.contains(id))
     };
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

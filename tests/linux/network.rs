@@ -14,7 +14,7 @@ use crate::rig::{PATIENCE, Rig, can_run, pod, until};
 use crate::wire::{Load, ask_udp, get};
 
 const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
-const FILTER_VARIABLE: &str = "CORACLE_TEST_BRIDGE_FILTER";
+pub const FILTER_VARIABLE: &str = "CORACLE_TEST_BRIDGE_FILTER";
 
 const WEB: &str = "
 apiVersion: apps/v1
@@ -48,7 +48,7 @@ fn pods_reach_the_service(rig: &Rig, pods: &[String]) {
     let target = rig.service("web", 80);
     for name in pods {
         let script = format!(
-            "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do wget -q -T 20 -O - http://{target}/ || echo failed; done | sort -u"
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do wget -q -O - http://{target}/ || echo failed; done | sort -u"
         );
         let said = rig.exec(name, "main", &script).1;
         let mut wanted = pods.to_vec();
@@ -149,9 +149,8 @@ fn two_clusters_do_not_meet() {
     assert_ne!(first_pod, second_pod);
     assert_eq!(get(first).unwrap(), "one");
     assert_eq!(get(second).unwrap(), "two");
-    let say = |rig: &Rig, to: &str| {
-        rig.exec("web", "main", &format!("wget -q -T 20 -O - http://{to}/ || echo failed")).1
-    };
+    let say =
+        |rig: &Rig, to: &str| rig.exec("web", "main", &format!("wget -q -O - http://{to}/ || echo failed")).1;
     assert_eq!(say(&one, &first.to_string()), "one");
     assert_eq!(say(&two, &second.to_string()), "two");
     one.end();
