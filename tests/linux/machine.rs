@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -11,7 +12,8 @@ fn read(path: impl AsRef<Path>) -> String {
 /// The links of a cluster: its bridge and its pods' ends, and the ranges that its routes are for.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
-    pub bridge: String,
+    cluster: String,
+    bridge: String,
     group: String,
     /// As `/proc/net/route` writes them.
     ranges: Vec<String>,
@@ -20,21 +22,8 @@ pub struct Links {
 impl Links {
     /// The links of a living cluster.
     pub fn of(id: &str) -> Links {
-        for entry in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
-            let alias = read(entry.path().join("ifalias"));
-            let mut words = alias.split_whitespace();
-            if words.next() != Some(&format!("coracle:{id}")) {
-                continue;
-            }
-            let ranges = words.filter_map(|word| word.strip_prefix("pods=")?.split('/').next());
-            let hex = |address: std::net::Ipv4Addr| format!("{:08X}", u32::from_ne_bytes(address.octets()));
-            return Links {
-                bridge: entry.file_name().to_string_lossy().into_owned(),
-                group: read(entry.path().join("netdev_group")).trim().to_owned(),
-                ranges: ranges.filter_map(|range| Some(hex(range.parse().ok()?))).collect(),
-            };
-        }
-        panic!("cluster {id} has no bridge");
+        let found = bridges().into_iter().find(|links| links.cluster == id);
+        found.unwrap_or_else(|| panic!("cluster {id} has no bridge"))
     }
 
     fn traces(&self, traces: &mut BTreeSet<String>) {
@@ -47,12 +36,39 @@ impl Links {
         }
         for line in read("/proc/net/route").lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let range = words.get(1).is_some_and(|to| self.ranges.iter().any(|range| range == to));
-            if words.first() == Some(&self.bridge.as_str()) || range {
+            if words.first() == Some(&self.bridge.as_str()) {
                 traces.insert(format!("route {line}"));
             }
         }
     }
+
+    /// Whether the cluster's ranges are routed nowhere, or to another cluster that has them now.
+    pub fn ranges_are_free(&self) -> bool {
+        let text = read("/proc/net/route");
+        let mut routes = text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
+        routes.all(|to| {
+            !self.ranges.iter().any(|range| range == to)
+                || bridges().iter().any(|other| other.ranges.iter().any(|range| range == to))
+        })
+    }
+}
+
+/// The links of every living cluster, found by the aliases of their bridges.
+fn bridges() -> Vec<Links> {
+    let hex = |address: Ipv4Addr| format!("{:08X}", u32::from_ne_bytes(address.octets()));
+    let links = |entry: fs::DirEntry| {
+        let alias = read(entry.path().join("ifalias"));
+        let mut words = alias.split_whitespace();
+        let cluster = words.next()?.strip_prefix("coracle:")?.to_owned();
+        let ranges = words.filter_map(|word| word.strip_prefix("pods=")?.split('/').next());
+        Some(Links {
+            cluster,
+            bridge: entry.file_name().to_string_lossy().into_owned(),
+            group: read(entry.path().join("netdev_group")).trim().to_owned(),
+            ranges: ranges.filter_map(|range| Some(hex(range.parse().ok()?))).collect(),
+        })
+    };
+    fs::read_dir("/sys/class/net").into_iter().flatten().flatten().filter_map(links).collect()
 }
 
 /// The processes of a cluster: the keeper and everything in its cgroups. What has ended and waits for its parent to

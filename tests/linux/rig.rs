@@ -297,10 +297,12 @@ impl Drop for Rig {
     }
 }
 
-/// Nothing of a cluster that has ended is on this machine. Links go a moment after their namespace.
+/// Nothing of a cluster that has ended is on this machine. Its ranges may be another's by now, which is seen as soon
+/// as that one has put its name to them.
 pub fn assert_nothing_left(id: &str, links: &Links) {
     let left = traces(id, links);
     assert!(left.is_empty(), "left of {id}: {left:#?}");
+    until("the ranges are routed nowhere, or to another cluster", || links.ranges_are_free().then_some(()));
 }
 
 pub fn is_ready(pod: &Value) -> bool {

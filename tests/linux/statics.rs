@@ -48,6 +48,17 @@ fn a_manifest_in_the_folder_runs_and_has_a_mirror() {
     place(&folder, &manifest(2));
     runs(2);
     rig.ready("fixed-node-1");
+    // The whole folder is put in place by renaming it, with a number as YAML 1.1 writes modes.
+    let next = rig.folder().join("next");
+    fs::create_dir(&next).unwrap();
+    let volumes = "  volumes: [{name: files, configMap: {name: none, optional: true, defaultMode: 0640}}]\n";
+    place(&next, &(manifest(3) + volumes));
+    fs::rename(&folder, rig.folder().join("before")).unwrap();
+    fs::rename(&next, &folder).unwrap();
+    runs(3);
+    place(&folder, &manifest(2));
+    runs(2);
+    rig.ready("fixed-node-1");
     // Deleting the mirror ends nothing: it comes back.
     let pods = rig.client.namespaced::<Pod>("default");
     let old = pods.get("fixed-node-1").unwrap().uid().to_owned();
