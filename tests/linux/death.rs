@@ -7,13 +7,15 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use coracle::client::DeleteOptions;
 use coracle::k8s_openapi::api::core::v1::{Node, Pod};
+use coracle::store::Stored;
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::machine::{self, Links, keeper, processes};
-use crate::rig::{Rig, assert_nothing_left, can_run, pod, terminated, until};
+use crate::rig::{Folder, Rig, assert_nothing_left, can_run, pod, terminated, until};
 use crate::wire::get;
 
 const SCENARIO: &str = "CORACLE_TEST_SCENARIO";
@@ -23,6 +25,7 @@ const SCENARIO: &str = "CORACLE_TEST_SCENARIO";
 fn scenario() {
     match std::env::var(SCENARIO).as_deref() {
         Ok("wait") => host_that_waits(),
+        Ok("busy") => host_that_is_busy(),
         Ok("ignore") => host_that_ignores_its_children(),
         Ok("reap") => host_that_reaps_every_child(),
         Ok("rollout") => crate::network::rollout_in_own_namespace(),
@@ -45,12 +48,17 @@ struct Host {
     lines: BufReader<ChildStdout>,
     id: String,
     links: Links,
+    /// Where it keeps its files, since it may have no time to remove them.
+    _folder: Folder,
 }
 
 impl Host {
-    /// Starts a host whose pods run.
-    fn start() -> Host {
-        let mut child = command("wait").stdout(Stdio::piped()).spawn().unwrap();
+    /// Starts a host, and waits until it says that its pods run, or that it is about to start them.
+    fn start(scenario: &str) -> Host {
+        let folder = Folder::new(scenario);
+        let mut command = command(scenario);
+        command.env("TMPDIR", folder.path()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         let id = loop {
@@ -61,7 +69,7 @@ impl Host {
             }
         };
         let links = Links::of(&id);
-        Host { child, lines, id, links }
+        Host { child, lines, id, links, _folder: folder }
     }
 
     fn kill(&mut self) {
@@ -122,6 +130,26 @@ fn host_that_waits() {
     assert_eq!(nix::sys::wait::wait(), Err(nix::errno::Errno::ECHILD), "a child of the host is left");
 }
 
+/// Makes and removes pods without end.
+fn host_that_is_busy() {
+    let Some(rig) = Rig::start("host_that_is_busy") else { return };
+    println!("RUNNING {}", rig.id);
+    let pods = rig.client.namespaced::<Pod>("default");
+    for turn in 0.. {
+        for number in 0..4 {
+            let mounts = "volumeMounts: [{name: m, mountPath: /m}]";
+            let volumes = "volumes: [{name: m, emptyDir: {medium: Memory}}]";
+            rig.apply(&pod(&format!("pod-{turn}-{number}"), "exec sleep 100000", mounts, volumes));
+        }
+        let some = |pods: &[Stored<Pod>]| {
+            pods.iter().any(|pod| crate::rig::is_ready(&serde_json::to_value(&**pod).unwrap()))
+        };
+        pods.wait("", some, crate::rig::PATIENCE).unwrap();
+        let now = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        pods.delete_collection(&Default::default(), &now).unwrap();
+    }
+}
+
 /// The keeper is dead: nothing runs, and node and pods say so.
 fn told_of_the_keeper(rig: &Rig) {
     let nodes = rig.client.all::<Node>();
@@ -148,7 +176,7 @@ fn assert_all_ended(id: &str) {
 fn a_host_that_is_killed_leaves_nothing_that_the_next_start_does_not_sweep() {
     let Some(neighbour) = Rig::start("a_host_that_is_killed") else { return };
     let target = serve(&neighbour);
-    let mut host = Host::start();
+    let mut host = Host::start("wait");
     assert!(processes(&host.id).len() > 2);
     host.kill();
     // The keeper ends the pods by itself.
@@ -162,10 +190,33 @@ fn a_host_that_is_killed_leaves_nothing_that_the_next_start_does_not_sweep() {
 }
 
 #[test]
+fn a_host_that_is_killed_while_it_makes_pods_leaves_nothing_that_the_next_start_does_not_sweep() {
+    if !can_run("a_host_that_is_killed_while_it_makes_pods") {
+        return;
+    }
+    for turn in 0..4 {
+        let mut host = Host::start("busy");
+        // Somewhere in the middle, each time elsewhere.
+        until("pods are being made", || (processes(&host.id).len() > 1 + turn).then_some(()));
+        if turn % 2 == 0 {
+            host.kill();
+        } else {
+            host.kill_keeper();
+            host.kill();
+        }
+        Rig::start("the_next_start_after_a_busy_host").unwrap().end();
+        assert_all_ended(&host.id);
+        // The keeper may have held the lock while that one started.
+        Rig::start("the_start_after_next").unwrap().end();
+        assert_nothing_left(&host.id, &host.links);
+    }
+}
+
+#[test]
 fn a_host_and_its_keeper_that_are_killed_leave_nothing_that_the_next_start_does_not_sweep() {
     let Some(neighbour) = Rig::start("a_host_and_its_keeper_that_are_killed") else { return };
     let target = serve(&neighbour);
-    let mut host = Host::start();
+    let mut host = Host::start("wait");
     // Stopped first, so that it cannot act on the death of the other.
     kill(Pid::from_raw(host.child.id() as i32), Signal::SIGSTOP).unwrap();
     host.kill_keeper();
@@ -182,7 +233,7 @@ fn a_keeper_that_is_killed_is_told_and_leaves_nothing() {
     if !can_run("a_keeper_that_is_killed_is_told_and_leaves_nothing") {
         return;
     }
-    let mut host = Host::start();
+    let mut host = Host::start("wait");
     host.kill_keeper();
     host.go_on();
     assert_all_ended(&host.id);

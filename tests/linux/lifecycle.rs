@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, pod, terminated, until};
+use coracle::client::{DeleteOptions, conditions};
+use coracle::k8s_openapi::api::core::v1::Pod;
+
+use crate::rig::{PATIENCE, Rig, pod, terminated, until};
 
 #[test]
 fn containers_start_in_order_and_sidecars_stay() {
@@ -153,5 +156,36 @@ fn hooks_run_and_a_pod_ends_in_its_grace_period() {
     ));
     rig.event("badly", "FailedPostStartHook", "PostStartHook failed");
     rig.delete("badly");
+    rig.end();
+}
+
+#[test]
+fn pods_that_are_deleted_while_they_start_leave_nothing() {
+    let Some(rig) = Rig::start("pods_that_are_deleted_while_they_start_leave_nothing") else { return };
+    let pods = rig.client.namespaced::<Pod>("default");
+    let now = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+    for turn in 0..20 {
+        let name = format!("brief-{turn}");
+        let init = "initContainers: [{name: init, image: BUSYBOX, command: [/bin/true]}]";
+        rig.script(&name, "exec sleep 100000", init);
+        match turn % 4 {
+            0 => {}
+            1 => drop(rig.pod_when(&name, "has a node", |pod| pod["spec"]["nodeName"].is_string())),
+            2 => drop(rig.pod_when(&name, "has an address", |pod| pod["status"]["podIP"].is_string())),
+            _ => drop(rig.pod_when(&name, "has an image", |pod| {
+                pod["status"]["initContainerStatuses"][0]["imageID"].as_str().is_some_and(|id| !id.is_empty())
+            })),
+        }
+        let options = if turn % 3 == 0 { now.clone() } else { DeleteOptions::default() };
+        pods.delete(&name, &options).unwrap();
+    }
+    pods.wait("", conditions::gone(), PATIENCE).unwrap();
+    until("only the keeper is left", || (crate::machine::processes(&rig.id).len() == 1).then_some(()));
+    // Their folders and logs are gone too.
+    let empty =
+        |folder: &std::path::Path| std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_none());
+    let logs = rig.node().logs();
+    until("no log is left", || empty(&logs).then_some(()));
+    until("no volume is left", || empty(&logs.parent()?.join("pods")).then_some(()));
     rig.end();
 }

@@ -47,9 +47,8 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
 fn pods_reach_the_service(rig: &Rig, pods: &[String]) {
     let target = rig.service("web", 80);
     for name in pods {
-        let script = format!(
-            "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do wget -q -O - http://{target}/ || echo failed; done | sort -u"
-        );
+        let script =
+            format!("for i in $(seq 40); do wget -q -O - http://{target}/ || echo failed; done | sort -u");
         let said = rig.exec(name, "main", &script).1;
         let mut wanted = pods.to_vec();
         wanted.sort();
@@ -66,7 +65,12 @@ fn rollout(rig: &Rig) {
             rig.client.namespaced::<Pod>("default").wait("app=web", conditions::count(2), PATIENCE).unwrap();
         pods.iter().map(|pod| pod.name().to_owned()).collect::<Vec<_>>()
     };
-    pods_reach_the_service(rig, &names());
+    let pods = names();
+    // The proxy hears of ready pods when the deployment does: not before.
+    for name in &pods {
+        until("the Service leads to each pod", || (get(target).ok()? == *name).then_some(()));
+    }
+    pods_reach_the_service(rig, &pods);
     let load = Load::start(target);
     until("the Service is called", || (load.answered().0 > 20).then_some(()));
     let deployments = rig.client.namespaced::<Deployment>("default");

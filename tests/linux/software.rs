@@ -67,7 +67,7 @@ fn nginx_is_rolled(test: &str, give: impl FnOnce(ClusterBuilder, &Path) -> Clust
     rig.apply(&NGINX.replace("IMAGE", "test/nginx:1"));
     rig.available("web");
     let target = rig.service("web", 80);
-    assert_eq!(get(target).unwrap(), "the first page");
+    assert_eq!(until("the Service answers", || get(target).ok()), "the first page");
     let load = Load::start(target);
     until("both clients are served", || {
         let (new, kept) = load.answered();
@@ -139,13 +139,13 @@ fn redis_keeps_its_data_over_a_restart() {
     let given = |builder: ClusterBuilder, folder: &Path| {
         let layout = folder.join("redis");
         images::redis("test/redis:1").write_oci_layout(&layout).unwrap();
-        builder.image(layout)
+        builder.image(layout).layers_on_disk()
     };
     let Some(rig) = Rig::start_with("redis_keeps_its_data_over_a_restart", given) else { return };
     rig.apply(REDIS);
     rig.available("redis");
     let target = rig.service("redis", 6379);
-    let mut redis = Redis::connect(target).unwrap();
+    let mut redis = until("the Service leads to redis", || Redis::connect(target).ok());
     assert_eq!(redis.command(&["SET", "answer", "forty two"]).unwrap().as_deref(), Some("OK"));
     assert_eq!(redis.command(&["GET", "answer"]).unwrap().as_deref(), Some("forty two"));
     assert_eq!(redis.command(&["GET", "question"]).unwrap(), None);
