@@ -323,7 +323,7 @@ impl Pods {
         let ours = desire.uid() == Some(run.uid.as_str());
         let gone = run.stage == Stage::Gone;
         if ours {
-            self.show(&mut steps, &run, &desire, cx.now());
+            self.show(&mut steps, &run, &desire, &view, cx.now());
             let deleted = run.ending.is_some_and(|ending| ending.why == Why::Deleted);
             if let (Desire::Api(_), true, true) = (&desire, gone, deleted) {
                 let options = DeleteOptions::default().grace(0).of_uid(&run.uid);
@@ -459,7 +459,7 @@ impl Pods {
     }
 
     /// Plans the writes that show the pod as it is.
-    fn show(&self, steps: &mut Plan, run: &PodRun, desire: &Desire, now: Timestamp) {
+    fn show(&self, steps: &mut Plan, run: &PodRun, desire: &Desire, view: &View, now: Timestamp) {
         let object = match desire {
             Desire::Nothing => return,
             Desire::Api(pod) => pod,
@@ -473,7 +473,10 @@ impl Pods {
                         return;
                     }
                     (None, None) => {
-                        steps.create(own.mirror());
+                        // Without its node's object, the mirror waits for it.
+                        if let Some(node) = view.get::<Node>(&ObjectKey::new("", &self.config.name)) {
+                            steps.create(own.mirror(&self.config.name, node.uid()));
+                        }
                         return;
                     }
                 }
@@ -560,6 +563,10 @@ impl Reconciler for Pods {
                 if indexed { Within::Term(NODE_NAME, self.config.name.clone()) } else { Within::All };
             interests.push(Interest { kind, within });
         }
+        let own = kinds
+            .id_of::<Node>()
+            .map(|kind| Interest { kind, within: Within::Key(ObjectKey::new("", &self.config.name)) });
+        interests.extend(own);
         let whole = [kinds.id_of::<EndpointSlice>(), kinds.id_of::<ConfigMap>(), kinds.id_of::<Secret>()];
         interests.extend(whole.into_iter().flatten().map(Interest::all));
         interests
@@ -586,6 +593,9 @@ impl Reconciler for Pods {
             if known || ours() {
                 wakes.wake(Key::Pod(key.clone()));
             }
+        } else if seen.is::<Node>() {
+            // A mirror may wait for it.
+            self.statics.keys().for_each(|key| wakes.wake(Key::Pod(key.clone())));
         } else if seen.is::<EndpointSlice>() {
             let slice = seen.new::<EndpointSlice>();
             let freed = self.endpoints.see(key, slice.as_deref(), seen.change().revision);
