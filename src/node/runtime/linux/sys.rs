@@ -187,6 +187,39 @@ pub(super) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
         .map(|n| n as usize)
 }
 
+/// Reads from the start, whatever was read before.
+pub(super) fn read_at_start(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the buffer has that length.
+    check(unsafe { libc::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) } as c_long)
+        .map(|n| n as usize)
+}
+
+/// Writes an extended attribute.
+pub(super) fn set_attribute(path: &Path, name: &CStr, value: &[u8]) -> io::Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: both strings are terminated, and the value has that length.
+    let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(set.into()).map(drop)
+}
+
+/// Reads an extended attribute of at most 256 bytes.
+pub(super) fn attribute(path: &Path, name: &CStr) -> io::Result<Vec<u8>> {
+    let path = c_path(path)?;
+    let mut value = vec![0; 256];
+    // SAFETY: both strings are terminated, and the buffer has that length.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.truncate(check(length as c_long)? as usize);
+    Ok(value)
+}
+
+/// Removes an extended attribute.
+pub(super) fn remove_attribute(path: &Path, name: &CStr) -> io::Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: both strings are terminated.
+    check(unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) }.into()).map(drop)
+}
+
 /// Takes an exclusive lock on an open file, which all its descriptors share; false if it is held.
 pub(super) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
     // SAFETY: plain call.

@@ -15,7 +15,7 @@ use super::super::packets;
 use super::super::sys::{self, Ending, Side};
 use super::super::wire::{Answer, At, Failure, Step};
 use super::containers::Phase;
-use super::{Asker, Keeper, Process, Report, Source, Watched};
+use super::{Asker, Keeper, Process, Report, Source, Timer, Watched};
 use crate::limits;
 use crate::world::{Clock, Moment};
 
@@ -88,7 +88,7 @@ impl Keeper {
         let end = self.watch(pidfd, libc::EPOLLIN, Source::CommandEnd(number))?;
         let pipe = self.watch(out, libc::EPOLLIN, Source::CommandOutput(number))?;
         let deadline = (self.clock.moment().after(Duration::from_millis(timeout_ms)), number);
-        self.timers.insert(deadline, ());
+        self.timers.insert(deadline, Timer::Command(number));
         let command = Command {
             container: id,
             process: Process { pid, end },

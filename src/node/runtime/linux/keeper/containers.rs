@@ -348,9 +348,7 @@ impl Keeper {
     pub(super) fn forget_container(&mut self, id: &str) {
         let Some(container) = self.containers.remove(id) else { return };
         let _ = fs::remove_dir_all(&container.folder);
-        if !self.cgroups.remove(&container.group) {
-            self.busy.insert(container.group, 0);
-        }
+        self.remove_group(&container.group);
         for asker in container.removing {
             self.answer(asker, Answer::Done);
         }

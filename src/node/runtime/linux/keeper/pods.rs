@@ -266,22 +266,20 @@ impl Keeper {
                 let _ = mount::detach(path);
             }
             sandbox.network.clear();
-            let group = sandbox.group.clone();
-            if self.busy.contains_key(&group) {
-                continue;
-            }
-            let removed = self.cgroups.remove(&group);
-            if !removed && self.stuck.remove(&group) {
+            let (group, gave_up) = (sandbox.group.clone(), sandbox.gave_up);
+            if self.stuck.remove(&group) {
                 self.give_up(&id);
                 continue;
             }
-            if !removed {
-                let gave_up = self.sandboxes.get(&id).is_some_and(|sandbox| sandbox.gave_up);
-                if !gave_up {
-                    self.cgroups.kill(&group);
-                    self.busy.insert(group, 0);
-                }
+            // Given up, it is not waited for again until its removal is asked for again.
+            if !(if gave_up { self.cgroups.remove(&group) } else { self.remove_group(&group) }) {
                 continue;
+            }
+            // Those of its containers are gone with it.
+            let below = format!("{group}/");
+            let of_it = self.busy.keys().filter(|busy| busy.starts_with(&below)).cloned();
+            for busy in of_it.collect::<Vec<_>>() {
+                self.no_longer_busy(&busy);
             }
             let _ = fs::remove_dir_all(self.pod_folder(&id));
             if let Some(sandbox) = self.sandboxes.remove(&id) {
