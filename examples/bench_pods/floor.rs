@@ -165,10 +165,12 @@ impl Bench {
         let address = Ipv4Addr::new(198, 19, 1 + (number / 250) as u8, 1 + (number % 250) as u8);
         let mut host = Batch::default();
         host.veth(&format!("fl{}x{number}", std::process::id()), here, there, namespace);
+        host.up(here);
         host.route(here, Some(address), None);
         host.ask(self.host.as_fd())?;
         let mut pod = Batch::default();
         pod.up(1);
+        pod.up(there);
         pod.address(there, address);
         pod.route(there, Some(gateway), None);
         pod.route(there, None, Some(gateway));
@@ -183,7 +185,8 @@ impl Bench {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC)?;
         sethostname(name)?;
         let namespace = open("/proc/self/ns/net", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let fds = [namespace.as_raw_fd(), route_socket()?.as_raw_fd()];
+        let netlink = route_socket()?;
+        let fds = [namespace.as_raw_fd(), netlink.as_raw_fd()];
         let data = [io::IoSlice::new(b"ready")];
         let fds = [ControlMessage::ScmRights(&fds)];
         socket::sendmsg::<()>(report.as_raw_fd(), &data, &fds, MsgFlags::empty(), None)?;

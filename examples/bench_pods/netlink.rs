@@ -28,16 +28,16 @@ impl Batch {
         self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
     }
 
-    /// A veth pair, both ends on: `name` here and `eth0`, with these numbers, in the namespace `netns`.
+    /// A veth pair: `name` here and `eth0`, with these numbers, in the namespace `netns`.
     pub fn veth(&mut self, name: &str, index: i32, peer: i32, netns: BorrowedFd<'_>) {
         self.message(libc::RTM_NEWLINK, CREATE, |out| {
-            link(out, index, libc::IFF_UP as u32);
+            link(out, index, 0);
             attribute(out, libc::IFLA_IFNAME, |out| text(out, name));
             attribute(out, libc::IFLA_LINKINFO, |out| {
                 attribute(out, libc::IFLA_INFO_KIND, |out| out.extend(b"veth"));
                 attribute(out, libc::IFLA_INFO_DATA, |out| {
                     attribute(out, 1, |out| {
-                        link(out, peer, libc::IFF_UP as u32);
+                        link(out, peer, 0);
                         attribute(out, libc::IFLA_IFNAME, |out| text(out, "eth0"));
                         let netns = netns.as_raw_fd();
                         attribute(out, libc::IFLA_NET_NS_FD, |out| out.extend(netns.to_ne_bytes()));

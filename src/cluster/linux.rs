@@ -102,6 +102,15 @@ struct HostNetwork {
 }
 
 impl PodNetwork for HostNetwork {
+    fn reserve(&self, uid: &str, pod: &str) -> Result<Option<PodAddresses>, PodNetworkError> {
+        let ips = self.links.reserve(uid);
+        ips.map(|ips| Some(PodAddresses { ips: ips.ips })).map_err(|cause| PodNetworkError {
+            pod: pod.to_owned(),
+            step: "reserve",
+            cause: cause.to_string(),
+        })
+    }
+
     fn attach(
         &self,
         uid: &str,

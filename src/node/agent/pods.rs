@@ -318,8 +318,8 @@ impl Pods {
             self.redefine(cx, &mut run);
         }
         let again = self.advance(cx, &mut run);
-        let mut steps = Plan::new();
-        tell(&mut steps, &mut run);
+        let (mut steps, mut events) = (Plan::new(), Plan::new());
+        tell(&mut events, &mut run);
         let ours = desire.uid() == Some(run.uid.as_str());
         let gone = run.stage == Stage::Gone;
         if ours {
@@ -340,7 +340,10 @@ impl Pods {
         if let Some(at) = again {
             steps.look_again(at.since(cx.moment()));
         }
-        cx.apply(steps)
+        // Whoever waits for the pod waits for its status, and events come whatever becomes of that.
+        let applied = cx.apply(steps);
+        cx.apply(events)?;
+        applied
     }
 
     /// A mirror pod that has no pod behind it goes.

@@ -363,6 +363,20 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     fn start_container(&self, sandbox: &SandboxId, spec: &ContainerSpec)
     -> Result<ContainerId, RuntimeError>;
 
+    /// The same, and does `meanwhile` while the container is being made. The program is executed only after that has
+    /// succeeded; otherwise nothing of the container is left, and the answer is its error.
+    ///
+    /// By default one after the other.
+    fn start_container_with(
+        &self,
+        sandbox: &SandboxId,
+        spec: &ContainerSpec,
+        meanwhile: &mut dyn FnMut() -> Result<(), RuntimeError>,
+    ) -> Result<ContainerId, RuntimeError> {
+        meanwhile()?;
+        self.start_container(sandbox, spec)
+    }
+
     /// Sends a signal to a container's first process. One that has ended is fine.
     fn signal(&self, id: &ContainerId, signal: i32) -> Result<(), RuntimeError>;
 

@@ -12,6 +12,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::super::Resources;
@@ -212,25 +213,30 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Moves this process into a group.
-    pub(super) fn enter(&self, group: &str) -> Result<(), Failure> {
-        for tree in &self.trees {
-            let path = self.path(tree, group).join("cgroup.procs");
-            write(&path, "0").at(Step::Cgroup, path.display())?;
-        }
-        Ok(())
+    /// The group of the unified tree in which a process is to be born, made if it is missing; `to_be_found`: one
+    /// without limits. None where there is no such tree.
+    ///
+    /// A process that is moved there later waits for all processors, which takes milliseconds on a busy machine.
+    pub(super) fn birthplace(&self, group: &str, to_be_found: bool) -> Option<OwnedFd> {
+        let tree = self.trees.iter().find(|tree| tree.unified)?;
+        let path = self.path(tree, group);
+        let _ = fs::create_dir(&path);
+        let path = leaf(tree, path, to_be_found);
+        fs::File::open(path).ok().map(OwnedFd::from)
+    }
+
+    /// Moves this process, which has one thread, into a group; `born`: in the unified tree it is in it already.
+    pub(super) fn enter(&self, group: &str, born: bool) -> Result<(), Failure> {
+        let trees = self.trees.iter().filter(|tree| !(born && tree.unified));
+        trees.into_iter().try_for_each(|tree| enter(tree, &self.path(tree, group)))
     }
 
     /// Moves this process only where its group is found by, and not under limits.
-    pub(super) fn enter_to_be_found(&self, group: &str) -> Result<(), Failure> {
-        let Some(tree) = self.tracker() else { return Ok(()) };
-        let mut path = self.path(tree, group);
-        if tree.unified && !tree.controllers.is_empty() {
-            path.push("sandbox");
-            let _ = fs::create_dir(&path);
+    pub(super) fn enter_to_be_found(&self, group: &str, born: bool) -> Result<(), Failure> {
+        match self.tracker() {
+            Some(tree) if !(born && tree.unified) => enter(tree, &leaf(tree, self.path(tree, group), true)),
+            _ => Ok(()),
         }
-        path.push("cgroup.procs");
-        write(&path, "0").at(Step::Cgroup, path.display())
     }
 
     /// What a container sees of its groups: the name of the folder (empty for all of v2), and the group.
@@ -259,6 +265,22 @@ impl Cgroups {
             .and_then(|count| count.trim().parse().ok())
             .unwrap_or(0)
     }
+}
+
+/// The group below `path` for processes that are only to be found: a group that hands controllers down can have none.
+fn leaf(tree: &Tree, mut path: PathBuf, to_be_found: bool) -> PathBuf {
+    if to_be_found && tree.unified && !tree.controllers.is_empty() {
+        path.push("sandbox");
+        let _ = fs::create_dir(&path);
+    }
+    path
+}
+
+/// Moves this process, which has one thread, into a group. On v1 as a thread: for that alone the kernel does not wait
+/// for all processors.
+fn enter(tree: &Tree, group: &Path) -> Result<(), Failure> {
+    let path = group.join(if tree.unified { "cgroup.procs" } else { "tasks" });
+    write(&path, "0").at(Step::Cgroup, path.display())
 }
 
 /// The control files that carry the limits.

@@ -439,8 +439,9 @@ impl Keeper {
             Ask::RunSandbox(spec) => self.run_sandbox(asker, spec),
             Ask::RemoveSandbox { sandbox } => self.remove_sandbox(asker, &sandbox),
             Ask::StartContainer { sandbox, id, spec } => {
+                let gate = if fds.len() > 1 { fds.pop() } else { None };
                 let log = fds.pop().map(File::from);
-                self.start_container(asker, &sandbox, &id, spec, log);
+                self.start_container(asker, &sandbox, &id, spec, (log, gate));
             }
             Ask::Signal { id, signal } => self.signal_container(asker, &id, signal),
             Ask::Kill { id } => self.kill_container(asker, &id),
@@ -483,13 +484,15 @@ impl Keeper {
         }
     }
 
-    /// Forks a child into the PID namespace of `pids`, or a new one, with its out-of-memory score.
+    /// Forks a child into the PID namespace of `pids`, or a new one, with its out-of-memory score, in a group of the
+    /// unified tree. Tells whether it was born in that group.
     fn fork(
         &self,
         new_pids: bool,
         pids: Option<BorrowedFd<'_>>,
         oom_score: Option<i32>,
-    ) -> io::Result<sys::Side> {
+        place: Option<OwnedFd>,
+    ) -> io::Result<(sys::Side, bool)> {
         if let Some(pids) = pids {
             sys::setns(pids, libc::CLONE_NEWPID)?;
         }
@@ -498,8 +501,14 @@ impl Keeper {
             let mut file: &File = file;
             let _ = file.write_all(score.as_bytes());
         }
-        let side = sys::fork_into(if new_pids { libc::CLONE_NEWPID } else { 0 });
-        if matches!(side, Ok(sys::Side::Child)) {
+        let flags = if new_pids { libc::CLONE_NEWPID } else { 0 };
+        let side = match &place {
+            // Not every kernel and every delegation allows it; the child then enters by itself.
+            Some(place) => sys::fork_into(flags, Some(place.as_fd())).map(|side| (side, true)),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        let side = side.or_else(|_| sys::fork_into(flags, None).map(|side| (side, false)));
+        if matches!(side, Ok((sys::Side::Child, _))) {
             return side;
         }
         if let Some((file, _)) = &self.oom {
