@@ -1,5 +1,7 @@
 //! Holds the crate to its own rules: import direction, file length, documentation, links, `unsafe`, module names.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
