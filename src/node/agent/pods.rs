@@ -187,7 +187,8 @@ impl Pods {
         if !matches!(self.boot, Boot::Up(_)) {
             return;
         }
-        if self.inbox.statics_changed.swap(false, Ordering::AcqRel) && self.reading.is_none() {
+        // A change that comes while the files are read is kept: the reading may have missed it.
+        if self.reading.is_none() && self.inbox.statics_changed.swap(false, Ordering::AcqRel) {
             let hands = self.hands.clone();
             let read = move || Done::Statics(statics::read(&hands));
             self.reading = Some(cx.submit(Class::Volume, Key::Node, read));
@@ -231,6 +232,7 @@ impl Pods {
             if self.reading == Some(ticket) {
                 self.reading = None;
                 self.take_statics(cx, read);
+                cx.notifier().notify(Key::Node);
             }
             return;
         }
