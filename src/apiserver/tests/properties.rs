@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use proptest::prelude::*;
 use proptest::strategy::Strategy;
+use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 
 use super::door;
@@ -79,7 +80,9 @@ fn patches() -> impl Strategy<Value = Value> {
         ),
         "[ab]".prop_map(|image| json!({"spec": {"containers": [{"name": "a", "image": image}]}})),
         (79..82).prop_map(|port| json!({"spec": {"ports": [{"port": port}]}})),
-        prop_oneof![Just("ClusterIP"), Just("NodePort")].prop_map(|t| json!({"spec": {"type": t}})),
+        // With its node port: one that is drawn differs between a dry run and the real one.
+        Just(json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}})),
+        Just(json!({"spec": {"type": "ClusterIP"}})),
         Just(json!({"spec": {"unschedulable": true, "paused": true}})),
         Just(json!({"spec": null})),
         "[ab]".prop_map(|value| json!({"data": {"k": value}})),
@@ -93,7 +96,7 @@ fn patches() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn views_are_what_bytes_say(
@@ -212,7 +215,7 @@ const FIELDS: [&str; 7] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn a_list_and_its_watch_are_the_later_list(
@@ -305,4 +308,41 @@ proptest! {
         }
         server.store().check().unwrap();
     }
+}
+
+#[test]
+fn what_has_fallen_off_the_log_is_told() {
+    let (server, clock) = door(Vec::new());
+    super::create(&server, OBJECTS[0]).unwrap();
+    let object =
+        |name: &str| format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: x}}}}");
+    let kind = super::create(&server, &object("a")).unwrap().header.kind;
+    super::create(&server, &object("b")).unwrap();
+    let first = server.list(kind, &ListParams { limit: Some(1), ..ListParams::default() }).unwrap();
+    let watch = |from| server.watch(kind, &WatchParams { from, ..WatchParams::default() });
+    let (mut slow, mut idle) = (watch(WatchFrom::Now).unwrap(), watch(WatchFrom::Now).unwrap());
+    idle.try_next().unwrap();
+    let key = ObjectKey::new("x", "a");
+    for n in 0..2000 {
+        if n == 1000 {
+            clock.advance(crate::limits::LOG_AGE * 2);
+        }
+        let patch = Patch::Merge(json!({"data": {"n": n.to_string()}}));
+        server.patch(kind, &key, Face::Main, &patch, &WriteOptions::default()).unwrap();
+    }
+    let rest = ListParams { continue_token: first.continue_token, ..ListParams::default() };
+    let past = ListParams {
+        resource_version: first.revision.to_string(),
+        revision_match: RevisionMatch::Exact,
+        ..ListParams::default()
+    };
+    assert_eq!(server.list(kind, &rest).unwrap_err().reason.code(), 410);
+    assert_eq!(server.list(kind, &past).unwrap_err().reason.code(), 410);
+    let refused = watch(WatchFrom::Revision(first.revision)).unwrap_err();
+    assert_eq!(refused.reason.code(), 410);
+    assert!(refused.message.starts_with("too old resource version: 3 ("), "{refused}");
+    assert!(matches!(slow.try_next(), Err(WatchError::Gone)));
+    // It says so again, and a new one begins with the present.
+    let mut fresh = watch(WatchFrom::Present).unwrap();
+    assert!(matches!(fresh.try_next(), Ok(Some(WatchEvent::Added(_)))));
 }
