@@ -17,9 +17,13 @@ test-any:
 test-linux:
     REQUIRE_ROOT=1 cargo test --test linux
 
+# The quickstart and the Linux tests on cgroup v2, in a virtual machine.
+test-v2 *scenes:
+    bash tests/vm/run {{scenes}}
+
 # More seeds of the simulations.
 sim seeds="1000":
-    SEEDS={{seeds}} CORACLE_SEEDS={{seeds}} cargo test --release --lib seeds
+    CORACLE_SEEDS={{seeds}} cargo test --release --lib -- seeds replay
 
 bench:
     cargo bench --bench door

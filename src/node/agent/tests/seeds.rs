@@ -93,9 +93,9 @@ fn replay(seeds: impl Iterator<Item = u64>) {
     }
 }
 
-/// How many seeds each of the two tests runs; `SEEDS=150` for a long run.
+/// How many seeds each of the two tests runs; `CORACLE_SEEDS=150` for a long run.
 fn count() -> u64 {
-    std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    std::env::var("CORACLE_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
 }
 
 #[test]
