@@ -146,7 +146,7 @@ fn latency() {
     let (stamp, taken) = (sent.clone(), times.clone());
     let waiter = thread::spawn(move || {
         for _ in 0..rounds {
-            let WatchEvent::Added(_) = watch.next().unwrap() else { panic!("an addition") };
+            let WatchEvent::Added(_) = watch.next_event().unwrap() else { panic!("an addition") };
             let now = origin.elapsed().as_nanos() as u64;
             taken.lock().unwrap().push(Duration::from_nanos(now - stamp.load(Ordering::Acquire)));
         }

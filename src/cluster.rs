@@ -118,7 +118,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Runs the pods of a folder of manifests on the real node, whatever the API says.
+    /// Runs the pods of a folder of manifests on the real node, whatever the API says. The folder is made if it is
+    /// missing, and watched.
     pub fn static_pods(mut self, folder: impl Into<PathBuf>) -> ClusterBuilder {
         self.spec().static_pods = Some(folder.into());
         self

@@ -251,8 +251,9 @@ pub const EXEC_OUTPUT_BYTES: usize = 64 * 1024;
 /// The longest termination message, as upstream's for one container.
 pub const TERMINATION_MESSAGE_BYTES: usize = 4096;
 
-/// How often the removal of a busy cgroup is tried again, a millisecond or an event apart: a process is out
-/// of its group microseconds after its end is told, so that this many means that something is wrong.
+/// How often the removal of the groups of an ended cluster is tried again, a millisecond apart, where nothing
+/// tells that they are free (v1): a process is out of its group microseconds after its end is told, so that
+/// this many means that something is wrong.
 pub const CGROUP_REMOVAL_TRIES: u32 = 2000;
 
 /// How long killed processes may take to end before their cgroup is given up as stuck: one in
@@ -352,3 +353,13 @@ pub const POD_STEPS: usize = 1000;
 
 const _: () = assert!(POD_BACKOFF_FIRST.as_secs() < POD_BACKOFF_MOST.as_secs());
 const _: () = assert!(LEASE_RENEWAL.as_secs() * 2 < LEASE_DURATION.as_secs());
+
+/// The room in bytes that encoding an object begins with: most objects fit, and larger ones grow it.
+pub const ENCODE_ROOM: usize = 16 * 1024;
+/// How often the processes of a delegated v2 group are listed to be moved: those forked meanwhile are found by
+/// the next listing, and only a fork bomb needs more than a few.
+pub const CGROUP_MOVES: usize = 64;
+
+/// How often the lock of a place in the cgroup tree is tried, a millisecond apart: its holders need
+/// microseconds, and whoever holds it longer must not keep a cluster from starting.
+pub const CGROUP_LOCK_TRIES: u32 = 200;

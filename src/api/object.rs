@@ -105,7 +105,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Adds a term. Empty values are indexed too (`spec.nodeName=` finds unbound pods).
+    /// Adds a term. Empty values count too (`spec.nodeName=` finds unbound pods).
     pub fn add(&mut self, name: TermName, value: impl Into<String>) {
         self.list.push((name, value.into()));
     }
@@ -138,9 +138,10 @@ pub trait Kind:
     const SHORT_NAMES: &'static [&'static str] = &[];
     /// Whether it has a `status` subresource.
     const HAS_STATUS: bool;
-    /// The index terms that [`Kind::terms`] gives.
+    /// Those of the terms that [`Kind::terms`] gives by which the store indexes: few, since each costs memory and
+    /// time at every write. The others can be selected by, at the cost of a scan.
     const TERMS: &'static [TermName] = &[];
-    /// Those of the terms that users may name in a field selector, besides `metadata.name` and
+    /// The terms that users may name in a field selector, besides `metadata.name` and
     /// `metadata.namespace`.
     const SELECTABLE_FIELDS: &'static [TermName] = &[];
     /// How long a deletion without `gracePeriodSeconds` waits, and whether deletion is graceful at all.

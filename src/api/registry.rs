@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::error::FieldErrors;
 use super::object::{Column, Kind, Object, Scope, TermName, Terms};
@@ -58,8 +59,8 @@ pub trait Strategy: Send + Sync {
     fn info(&self) -> &KindInfo;
     /// Decodes a body: JSON with or without apiVersion and kind.
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
-    /// Decodes a JSON value.
-    fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error>;
+    /// Decodes a JSON value; a field of the wrong type is named.
+    fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, WrongField>;
     /// Decodes a JSON value as a user wrote it: a field of the wrong type or one that the kind has not is
     /// named.
     fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField>;
@@ -93,20 +94,65 @@ pub struct WrongField {
     pub cause: String,
 }
 
-/// A path of `serde_ignored` (`spec.?.containers.0.name`) in the form of field paths.
-fn field_path(path: &str) -> String {
-    let mut text = String::new();
-    for step in path.split('.').filter(|step| *step != "?") {
-        if step.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.push_str(&format!("[{step}]"));
-        } else {
-            if !text.is_empty() {
-                text.push('.');
+impl std::fmt::Display for WrongField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.cause)
+    }
+}
+
+/// The first field of `given` that `known`, the same object decoded and encoded again, has lost.
+fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<String> {
+    let length = path.len();
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(name, value)| {
+            if length > 0 {
+                path.push('.');
             }
-            text.push_str(step);
+            path.push_str(name);
+            let found = match known.get(name) {
+                Some(known) => unknown_field(value, known, path),
+                None if value.is_null() => None,
+                None => Some(path.clone()),
+            };
+            path.truncate(length);
+            found
+        }),
+        (Value::Array(given), Value::Array(known)) => {
+            given.iter().zip(known).enumerate().find_map(|(at, (given, known))| {
+                path.push_str(&format!("[{at}]"));
+                let found = unknown_field(given, known, path);
+                path.truncate(length);
+                found
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Fields whose values are quantities, or maps of them.
+const QUANTITIES: [&str; 8] =
+    ["requests", "limits", "capacity", "allocatable", "overhead", "divisor", "sizeLimit", "storage"];
+
+/// A quantity may be written as a number (`cpu: 1`); the types know text only.
+fn quantities_as_text(value: &mut Value) {
+    fn number_as_text(value: &mut Value) {
+        if value.is_number() {
+            *value = Value::String(value.to_string());
         }
     }
-    text
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if QUANTITIES.contains(&name.as_str()) {
+                    number_as_text(value);
+                    value.as_object_mut().into_iter().flatten().for_each(|(_, value)| number_as_text(value));
+                }
+                quantities_as_text(value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(quantities_as_text),
+        _ => {}
+    }
 }
 
 /// The strategy of a built-in kind.
@@ -154,27 +200,24 @@ impl<K: Kind> Strategy for BuiltIn<K> {
         Ok(Box::new(serde_json::from_slice::<K>(json)?))
     }
 
-    fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error> {
-        Ok(Box::new(serde_json::from_value::<K>(value)?))
+    fn decode_value(&self, mut value: serde_json::Value) -> Result<Box<dyn Object>, WrongField> {
+        quantities_as_text(&mut value);
+        match serde_path_to_error::deserialize::<_, K>(value) {
+            Ok(object) => Ok(Box::new(object)),
+            Err(error) => {
+                let field = error.path().to_string();
+                Err(WrongField { field, cause: error.into_inner().to_string() })
+            }
+        }
     }
 
     fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField> {
-        let mut unknown = None;
-        let mut note = |path: serde_ignored::Path<'_>| {
-            unknown.get_or_insert_with(|| path.to_string());
-        };
-        let mut track = serde_path_to_error::Track::new();
-        let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-        let decoded: Result<K, _> = serde_ignored::deserialize(tracked, &mut note);
-        if let Err(cause) = decoded {
-            let field = track.path().to_string();
-            return Err(WrongField { field, cause: cause.to_string() });
-        }
-        match unknown {
-            Some(path) => {
-                let field = field_path(&path);
-                Err(WrongField { cause: format!("unknown field \"{field}\""), field })
-            }
+        let object = self.decode_value(value.clone())?;
+        let mut known = Vec::new();
+        object.encode(&mut known);
+        let known = serde_json::from_slice(&known).unwrap_or_default();
+        match unknown_field(value, &known, &mut String::new()) {
+            Some(field) => Err(WrongField { cause: format!("unknown field \"{field}\""), field }),
             None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::api::{KindId, KindInfo, Object, Registry, Strategy, Terms};
+use crate::limits::ENCODE_ROOM;
 use crate::store::{self, Draft, Owner, ReadFacts};
 
 /// Encodes an object's body. The object's resourceVersion is dropped on the way.
@@ -15,15 +16,15 @@ pub(super) fn encode_body(info: &KindInfo, object: &mut dyn Object) -> Bytes {
     let meta = object.meta_mut();
     meta.resource_version = None;
     meta.managed_fields = None;
-    let mut json = Vec::with_capacity(3072);
+    // Encoded with room to spare and copied to its size: a body lives long, and what a shrunk one leaves is lost.
+    let mut json = Vec::with_capacity(ENCODE_ROOM);
     object.encode(&mut json);
     let prefix = info.api_version.len() + info.kind.len() + r#"{"apiVersion":"","kind":"","#.len();
     if json.get(prefix - 1) == Some(&b',') {
         json[prefix - 1] = b'{';
-        json.shrink_to_fit();
-        return Bytes::from(json).slice(prefix - 1..);
+        return Bytes::copy_from_slice(&json[prefix - 1..]);
     }
-    Bytes::from(json)
+    Bytes::copy_from_slice(&json)
 }
 
 /// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
@@ -42,6 +43,7 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
     let meta = object.meta();
     let mut terms = Terms::default();
     strategy.terms(object, &mut terms);
+    let (terms, fields) = terms.list.into_iter().partition(|(name, _)| strategy.info().terms.contains(name));
     store::Facts {
         uid: meta.uid.clone().unwrap_or_default(),
         labels: meta.labels.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -57,7 +59,8 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
             .collect(),
         deleting: meta.deletion_timestamp.is_some(),
         has_finalizers: meta.finalizers.as_ref().is_some_and(|list| !list.is_empty()),
-        terms: terms.list,
+        terms,
+        fields,
     }
 }
 

@@ -133,7 +133,7 @@ impl Watch {
     }
 
     /// The next event, waiting for it as long as it takes.
-    pub fn next(&mut self) -> Result<WatchEvent, WatchError> {
+    pub fn next_event(&mut self) -> Result<WatchEvent, WatchError> {
         loop {
             if let Some(event) = self.wait(None)? {
                 return Ok(event);

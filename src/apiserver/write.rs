@@ -29,6 +29,9 @@ pub enum Patch {
     Json(JsonPatch),
 }
 
+/// Makes the new object of a change from the present one.
+type Make<'a> = &'a mut dyn FnMut(&Record) -> Result<Box<dyn Object>, StatusError>;
+
 pub(super) fn failed(refused: Refused) -> StatusError {
     StatusError::new(Reason::InternalError, refused.to_string())
 }
@@ -253,7 +256,7 @@ impl Server {
         face: Face,
         expected: Option<Revision>,
         options: &WriteOptions,
-        make: &mut dyn FnMut(&Record) -> Result<Box<dyn Object>, StatusError>,
+        make: Make<'_>,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
         let info = strategy.info();

@@ -86,7 +86,7 @@ impl<K: Kind> Iterator for Watch<K> {
         if self.ended {
             return None;
         }
-        let next = self.watch.next();
+        let next = self.watch.next_event();
         self.ended = next.is_err();
         Some(next.map(event).map_err(Error::from))
     }

@@ -18,6 +18,7 @@ use crate::apiserver::Server;
 
 use crate::net::{self, Covered, LinksConfig, NftConfig, PodLinks, ServiceProxy, ServiceTable};
 use crate::node::agent::{self, FolderPods, Hands, Machine, NetProber, NodeAgent, NodeConfig};
+use crate::node::folder_watch::{FolderWatch, FolderWatchError};
 use crate::node::images::{FolderSource, ImageSource, ImageStore, StoreOptions};
 use crate::node::local::{LocalImages, LocalInputs};
 use crate::node::network::{PodAddresses, PodNetns, PodNetwork, PodNetworkError};
@@ -36,6 +37,7 @@ pub struct LinuxNode {
     table: Arc<Mutex<ServiceTable>>,
     state: PathBuf,
     warnings: Vec<String>,
+    _manifests: Option<FolderWatch>,
     _ranges: Ranges,
     _claim: Claim,
 }
@@ -100,6 +102,15 @@ struct HostNetwork {
 }
 
 impl PodNetwork for HostNetwork {
+    fn reserve(&self, uid: &str, pod: &str) -> Result<Option<PodAddresses>, PodNetworkError> {
+        let ips = self.links.reserve(uid);
+        ips.map(|ips| Some(PodAddresses { ips: ips.ips })).map_err(|cause| PodNetworkError {
+            pod: pod.to_owned(),
+            step: "reserve",
+            cause: cause.to_string(),
+        })
+    }
+
     fn attach(
         &self,
         uid: &str,
@@ -207,13 +218,15 @@ pub(super) fn start(
     let proxy = ServiceProxy::new(&spec.name, table.clone(), covered.clone());
     Loop::start(proxy, server, world, spawner);
     let config = node_config(&spec, &ranges, links.gateways());
+    let statics = spec.static_pods.as_ref().map(|folder| Arc::new(FolderPods::new(folder)));
+    let manifests = watch_manifests(&spec, statics.as_ref()).map_err(|cause| started.refuse(cause))?;
     let hands = Hands {
         runtime: runtime.clone(),
         network: Arc::new(HostNetwork { links: links.clone(), covered }),
         images: Arc::new(LocalImages::new(store, sources(&spec))),
         inputs: Arc::new(LocalInputs::new(&state, allocatable(&config), world.clock.clone())),
         prober: Arc::new(NetProber::new(world.clock.clone())),
-        statics: spec.static_pods.as_ref().map(|folder| Arc::new(FolderPods::new(folder)) as _),
+        statics: statics.map(|statics| statics as _),
     };
     let agent = agent::start(config, hands, server, world, spawner);
     let node = LinuxNode {
@@ -224,6 +237,7 @@ pub(super) fn start(
         table,
         state,
         warnings,
+        _manifests: manifests,
         _ranges: ranges,
         _claim: claim,
     };
@@ -240,6 +254,15 @@ fn sweep(ranges: &Ranges) -> Result<(), String> {
         tracing::warn!("{sentence}");
     }
     Ok(())
+}
+
+/// Tells the node's own pods of changes of their folder.
+fn watch_manifests(
+    spec: &NodeSpec,
+    statics: Option<&Arc<FolderPods>>,
+) -> Result<Option<FolderWatch>, FolderWatchError> {
+    let (Some(folder), Some(statics)) = (&spec.static_pods, statics.cloned()) else { return Ok(None) };
+    FolderWatch::start(folder, move || statics.changed()).map(Some)
 }
 
 /// The one sentence that says what the machine lacks: what the trial finds, or else the step that failed.

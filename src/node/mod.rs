@@ -7,6 +7,8 @@
 pub mod agent;
 pub mod env;
 #[cfg(target_os = "linux")]
+pub mod folder_watch;
+#[cfg(target_os = "linux")]
 pub mod images;
 #[cfg(target_os = "linux")]
 pub mod local;

@@ -34,6 +34,14 @@ pub type PodNetns = ();
 
 /// Connects pods. Every call may block and is made from an executor, never from a loop.
 pub trait PodNetwork: Send + Sync + fmt::Debug + 'static {
+    /// Says which addresses [`PodNetwork::attach`] will give the pod with this uid, and keeps them for it until it is
+    /// attached or detached, so that other things of the pod can be made meanwhile. `None` where that is not known
+    /// before.
+    fn reserve(&self, uid: &str, pod: &str) -> Result<Option<PodAddresses>, PodNetworkError> {
+        let _ = (uid, pod);
+        Ok(None)
+    }
+
     /// Gives the pod with this uid an interface in `netns` and addresses. A second call for the same uid
     /// answers the same addresses. `netns` is `None` where the runtime has no namespaces (hollow nodes); a
     /// network of the kernel refuses that.

@@ -196,6 +196,7 @@ impl Seen<'_> {
     }
 
     /// The object after the change, if it is of this kind and still there.
+    #[allow(clippy::new_ret_no_self, reason = "the new object, not a new Seen")]
     pub fn new<K: Kind>(&self) -> Option<Stored<K>> {
         (self.is::<K>() && !self.change.deleted).then(|| Stored::new(self.change.new.clone()))
     }

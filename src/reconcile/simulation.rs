@@ -154,7 +154,7 @@ impl Simulation {
         };
         table.ready.remove(&index);
         table.timers.retain(|(_, other)| *other != index);
-        let Some(mut component) = table.components[index].take() else { return None };
+        let mut component = table.components[index].take()?;
         drop(table);
         let progress = component.step(1, Some(self.chance.next()));
         let mut table = self.table.lock();

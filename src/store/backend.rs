@@ -63,6 +63,8 @@ pub struct Facts {
     pub has_finalizers: bool,
     /// Index terms.
     pub terms: Vec<(TermName, String)>,
+    /// Further fields that can be selected by, without an index.
+    pub fields: Vec<(TermName, String)>,
 }
 
 /// Why a proposal was not accepted.

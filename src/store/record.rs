@@ -52,6 +52,8 @@ pub struct Header {
     pub has_finalizers: bool,
     /// Index terms.
     pub terms: Box<[(TermName, Box<str>)]>,
+    /// Further fields that can be selected by, without an index.
+    pub fields: Box<[(TermName, Box<str>)]>,
 }
 
 impl Header {
@@ -61,14 +63,14 @@ impl Header {
         Some(&self.labels[at].1)
     }
 
-    /// The first value of an index term.
+    /// The first value of a term, indexed or not.
     pub fn term(&self, name: &str) -> Option<&str> {
-        self.terms.iter().find(|(term, _)| *term == name).map(|(_, value)| &**value)
+        self.terms.iter().chain(&self.fields).find(|(term, _)| *term == name).map(|(_, value)| &**value)
     }
 
     /// Whether it has this term with this value.
     pub fn has_term(&self, name: &str, value: &str) -> bool {
-        self.terms.iter().any(|(term, v)| *term == name && **v == *value)
+        self.terms.iter().chain(&self.fields).any(|(term, v)| *term == name && **v == *value)
     }
 
     /// The owner that manages it.

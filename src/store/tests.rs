@@ -194,7 +194,7 @@ fn check(backend: Arc<dyn Backend>, foreign: Option<&Awkward>, seed: u64) {
                     let number = thread * 1000 + step;
                     let (expect, put) = match &current {
                         None => (Expect::Absent, Some(draft(&key, number, color))),
-                        Some(record) if n % 5 == 0 => (Expect::At(record.header.revision), None),
+                        Some(record) if n.is_multiple_of(5) => (Expect::At(record.header.revision), None),
                         Some(record) => {
                             (Expect::At(record.header.revision), Some(draft(&key, number, color)))
                         }

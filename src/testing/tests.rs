@@ -1,7 +1,7 @@
 //! Seeds: a user and accidents at random, then rest, then everything must be as it was asked for. Each seed runs
 //! twice and writes the same.
 //!
-//! `cargo test` runs 100 seeds; `CORACLE_SEEDS=1000` runs more, `CORACLE_SEEDS=FIRST..END` those, and
+//! `cargo test` runs 40 seeds; `CORACLE_SEEDS=1000` runs more, `CORACLE_SEEDS=FIRST..END` those, and
 //! `CORACLE_SEEDS=417..418` one alone, with what was done to it printed.
 
 use std::collections::BTreeMap;
@@ -259,7 +259,7 @@ fn run(seed: u64, told: bool) -> Vec<Line> {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let text = std::env::var("CORACLE_SEEDS").unwrap_or_else(|_| "100".to_owned());
+    let text = std::env::var("CORACLE_SEEDS").unwrap_or_else(|_| "40".to_owned());
     let number = |text: &str| text.parse::<u64>().expect("CORACLE_SEEDS is a number or FIRST..END");
     match text.split_once("..") {
         Some((first, end)) => number(first)..number(end),

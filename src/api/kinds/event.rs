@@ -32,7 +32,7 @@ impl Kind for Event {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["ev"];
     const HAS_STATUS: bool = false;
-    const TERMS: &'static [TermName] = FIELDS;
+    const TERMS: &'static [TermName] = &["involvedObject.name", "involvedObject.uid"];
     const SELECTABLE_FIELDS: &'static [TermName] = FIELDS;
     const COLUMNS: &'static [Column] = &[
         Column { name: "Last Seen", wide: false },

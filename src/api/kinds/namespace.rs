@@ -18,7 +18,6 @@ impl Kind for Namespace {
     const SCOPE: Scope = Scope::Cluster;
     const SHORT_NAMES: &'static [&'static str] = &["ns"];
     const HAS_STATUS: bool = true;
-    const TERMS: &'static [TermName] = &["status.phase"];
     const SELECTABLE_FIELDS: &'static [TermName] = &["status.phase"];
     const COLUMNS: &'static [Column] =
         &[Column { name: "Status", wide: false }, Column { name: "Age", wide: false }];

@@ -25,7 +25,6 @@ impl Kind for Node {
     const SCOPE: Scope = Scope::Cluster;
     const SHORT_NAMES: &'static [&'static str] = &["no"];
     const HAS_STATUS: bool = true;
-    const TERMS: &'static [TermName] = &["spec.unschedulable"];
     const SELECTABLE_FIELDS: &'static [TermName] = &["spec.unschedulable"];
     const COLUMNS: &'static [Column] = &[
         Column { name: "Status", wide: false },

@@ -18,7 +18,6 @@ use crate::limits::SECRET_BYTES;
 impl Kind for Secret {
     const SCOPE: Scope = Scope::Namespaced;
     const HAS_STATUS: bool = false;
-    const TERMS: &'static [TermName] = &["type"];
     const SELECTABLE_FIELDS: &'static [TermName] = &["type"];
     const COLUMNS: &'static [Column] = &[
         Column { name: "Type", wide: false },

@@ -1,3 +1,5 @@
+//! Tables and properties of `api::manifest`.
+
 use proptest::prelude::*;
 use serde_json::json;
 

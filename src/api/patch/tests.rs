@@ -1,3 +1,5 @@
+//! Tables and properties of `api::patch`.
+
 use proptest::prelude::*;
 use serde_json::json;
 

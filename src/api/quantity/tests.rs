@@ -1,3 +1,5 @@
+//! Tables and properties of `api::quantity`.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -1,3 +1,5 @@
+//! Tables and properties of `api::selector`.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use proptest::prelude::*;
 

@@ -140,12 +140,12 @@ fn plan_type<'s>(
     if emptied && !created {
         // A Service without endpoints keeps one empty slice, so that watchers see that there are none.
         let placeholder = new_slice(service, address_type, Vec::new());
-        let is_placeholder = |slice: &&Stored<EndpointSlice>| {
+        let is_placeholder = |slice: &Stored<EndpointSlice>| {
             slice.endpoints.as_ref().is_none_or(Vec::is_empty)
                 && slice.ports.as_ref().is_none_or(Vec::is_empty)
                 && slice.metadata.labels == placeholder.metadata.labels
         };
-        match spare.iter().position(|slice| is_placeholder(&slice)) {
+        match spare.iter().position(|slice| is_placeholder(slice)) {
             Some(at) => drop(spare.remove(at)),
             None => writes.create.push(placeholder),
         }

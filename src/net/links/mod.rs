@@ -168,6 +168,8 @@ impl NetError {
 /// Where a pod's network stands.
 #[derive(Debug)]
 enum Pod {
+    /// It will have these addresses.
+    Reserved { ips: PodIps },
     /// Its link is being made.
     Attaching { link: String },
     /// It has these addresses and this link.
@@ -256,6 +258,22 @@ impl PodLinks {
         &self.gateways
     }
 
+    /// Takes the addresses that [`PodLinks::attach`] will give a pod. They are its until it is detached, or an
+    /// attachment failed.
+    pub fn reserve(&self, uid: &str) -> Result<PodIps, NetError> {
+        let mut state = self.shared.state.lock();
+        match state.pods.get(uid) {
+            Some(Pod::Attached { ips, .. } | Pod::Reserved { ips }) => Ok(ips.clone()),
+            Some(Pod::Attaching { .. }) => Err(NetError::Busy { uid: uid.to_owned() }),
+            None => {
+                let full = |full| NetError::Full { uid: uid.to_owned(), full };
+                let ips = PodIps { ips: state.addresses.take().map_err(full)? };
+                state.pods.insert(uid.to_owned(), Pod::Reserved { ips: ips.clone() });
+                Ok(ips)
+            }
+        }
+    }
+
     /// Gives a pod its link and address. `netns` is the pod's namespace and `netlink_in_pod` a
     /// `NETLINK_ROUTE` socket that was opened inside it. A second call for the same uid answers the same.
     ///
@@ -269,13 +287,15 @@ impl PodLinks {
     ) -> Result<PodIps, NetError> {
         let (ips, link) = {
             let mut state = self.shared.state.lock();
-            match state.pods.get(uid) {
+            let ips = match state.pods.get(uid) {
                 Some(Pod::Attached { ips, .. }) => return Ok(ips.clone()),
                 Some(Pod::Attaching { .. }) => return Err(NetError::Busy { uid: uid.to_owned() }),
-                None => {}
-            }
-            let full = |full| NetError::Full { uid: uid.to_owned(), full };
-            let ips = PodIps { ips: state.addresses.take().map_err(full)? };
+                Some(Pod::Reserved { ips }) => ips.clone(),
+                None => {
+                    let full = |full| NetError::Full { uid: uid.to_owned(), full };
+                    PodIps { ips: state.addresses.take().map_err(full)? }
+                }
+            };
             let link = link_of(&self.record.cluster, uid, &ips);
             state.pods.insert(uid.to_owned(), Pod::Attaching { link: link.clone() });
             (ips, link)
@@ -394,12 +414,18 @@ impl PodLinks {
     pub fn detach(&self, uid: &str) {
         let gone = {
             let mut state = self.shared.state.lock();
-            let Some(Pod::Attached { ips, link, .. }) = state.pods.remove(uid) else { return };
-            if state.gone.remove(&link).is_some() {
-                Some(ips)
-            } else {
-                state.ending.insert(link, ips);
-                None
+            match state.pods.remove(uid) {
+                Some(Pod::Reserved { ips }) => {
+                    // No packet ever had them.
+                    state.addresses.release(&ips.ips);
+                    return;
+                }
+                Some(Pod::Attached { ips, link, .. }) if state.gone.remove(&link).is_some() => Some(ips),
+                Some(Pod::Attached { ips, link, .. }) => {
+                    state.ending.insert(link, ips);
+                    None
+                }
+                Some(Pod::Attaching { .. }) | None => None,
             }
         };
         if let Some(ips) = gone {
@@ -452,6 +478,7 @@ impl Shared {
             return Some(ips.clone());
         }
         let is_its = |pod: &Pod| match pod {
+            Pod::Reserved { .. } => false,
             Pod::Attaching { link: its } => its == link,
             Pod::Attached { link: its, index: own, .. } => {
                 its == link && (own.is_none() || index.is_none() || *own == index)
@@ -490,7 +517,7 @@ impl Shared {
             let state = self.state.lock();
             let attached = state.pods.values().filter_map(|pod| match pod {
                 Pod::Attached { link, .. } => Some(link.clone()),
-                Pod::Attaching { .. } => None,
+                Pod::Attaching { .. } | Pod::Reserved { .. } => None,
             });
             attached.chain(state.ending.keys().cloned()).collect()
         };

@@ -16,6 +16,7 @@ use nix::sys::socket::{MsgFlags, SockProtocol};
 
 use super::{NetError, Shared, messages};
 use crate::net::socket::{Socket, SocketError};
+use crate::reconcile::threads;
 
 /// `RTMGRP_LINK`: news of links, as a bit of the socket's group mask.
 const LINK_NEWS: u32 = 1;
@@ -28,11 +29,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts to listen in the calling thread's namespace.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the listener blocks in the kernel; the loop's executors must not"
-    )]
+    /// Starts to listen in the calling thread's namespace. On a thread of its own, since it blocks in the kernel and
+    /// the loop's executors must not.
     pub fn start(shared: Arc<Shared>, bridge: &str) -> Result<Watch, NetError> {
         let socket = Socket::listen(SockProtocol::NetlinkRoute, LINK_NEWS)
             .map_err(|e| NetError::netlink(bridge, e))?;
@@ -45,9 +43,7 @@ impl Watch {
             .map_err(|e| failed("making the listener's end signal", e.into()))?;
         let end = Arc::new(end);
         let ends = end.clone();
-        let thread = std::thread::Builder::new()
-            .name("coracle-links".to_owned())
-            .spawn(move || listen(&socket, &ends, &shared))
+        let thread = threads::spawn("coracle-links", move || listen(&socket, &ends, &shared))
             .map_err(|e| failed("starting the listener", e))?;
         Ok(Watch { end, thread })
     }

@@ -18,7 +18,7 @@ use super::config::{Hands, NodeConfig};
 use super::files::expand;
 use super::seams::{
     HttpCall, ImageProblem, Images, InputProblem, Inputs, PodFiles, Prober, PullPolicy, ResolvedImage,
-    Verdict,
+    StaticPods, Verdict,
 };
 use crate::api::Registry;
 use crate::apiserver::Server;
@@ -229,6 +229,19 @@ pub fn start(
     world: &World,
     spawner: &Arc<dyn Spawner>,
 ) -> super::NodeAgent {
+    start_with(config, runtime, network, None, server, world, spawner)
+}
+
+/// The same for a node that has pods of its own.
+pub fn start_with(
+    config: NodeConfig,
+    runtime: Arc<FakeRuntime>,
+    network: Arc<dyn PodNetwork>,
+    statics: Option<Arc<dyn StaticPods>>,
+    server: &Arc<Server>,
+    world: &World,
+    spawner: &Arc<dyn Spawner>,
+) -> super::NodeAgent {
     let ticker = Ticker { name: format!("hollow-runtime/{}", config.name), runtime: runtime.clone() };
     let wake = Loop::start(ticker, server, world, spawner);
     runtime.on_scheduled(Box::new(move || wake.notify(())));
@@ -238,7 +251,7 @@ pub fn start(
         images: Arc::new(HollowImages),
         inputs: Arc::new(HollowInputs),
         prober: Arc::new(HollowProber),
-        statics: None,
+        statics,
     };
     super::start(config, hands, server, world, spawner)
 }

@@ -24,7 +24,7 @@ use super::seams::{HttpCall, ImageProblem, PullPolicy, ResolvedImage, Verdict};
 use super::security;
 use crate::limits::{TERMINATION_LOG_BYTES, TERMINATION_LOG_LINES, TERMINATION_MESSAGE_BYTES};
 use crate::node::runtime::{
-    ContainerId, ContainerSpec, EXEC_STEP, Exit, RuntimeError, SandboxId, SandboxSpec,
+    ContainerId, ContainerSpec, EXEC_STEP, Exit, RuntimeError, Sandbox, SandboxId, SandboxSpec,
 };
 use crate::reconcile::View;
 use crate::world::World;
@@ -81,6 +81,41 @@ pub(super) struct SetUp {
     pub started: Vec<(usize, Started)>,
 }
 
+/// The event of a pod whose sandbox or network cannot be made.
+fn no_sandbox(cause: &dyn std::fmt::Display) -> (&'static str, String) {
+    ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {cause}"))
+}
+
+/// The link of a pod that is being set up.
+struct Link<'a> {
+    hands: &'a Hands,
+    uid: &'a str,
+    pod: String,
+    sandbox: Sandbox,
+    /// What became of making it.
+    attached: Option<Result<Vec<IpAddr>, String>>,
+}
+
+impl Link<'_> {
+    /// Makes it, the first time; answers the pod's addresses.
+    fn attach(&mut self) -> Result<Vec<IpAddr>, String> {
+        if let Some(attached) = &self.attached {
+            return attached.clone();
+        }
+        #[cfg(target_os = "linux")]
+        let netns = self.sandbox.netns.as_ref();
+        #[cfg(not(target_os = "linux"))]
+        let netns = {
+            let _ = &self.sandbox;
+            None
+        };
+        let attached = self.hands.network.attach(self.uid, &self.pod, netns);
+        let attached = attached.map(|attached| attached.ips).map_err(|cause| cause.to_string());
+        self.attached = Some(attached.clone());
+        attached
+    }
+}
+
 /// The pod as its containers see it: with the addresses that it has.
 fn addressed(pod: &Arc<Pod>, config: &NodeConfig, ips: &[IpAddr]) -> Arc<Pod> {
     let mut pod = (**pod).clone();
@@ -106,59 +141,59 @@ impl Desk {
     }
 
     /// Makes everything that the pod's containers share, and starts the first of them.
+    ///
+    /// Where the network can tell the addresses before, the first container is made while the pod's link is: each takes
+    /// about as long.
     pub fn set_up(mut self, orders: Vec<Order>) -> SetUp {
         let mut done = SetUp { ips: Vec::new(), failed: None, started: Vec::new() };
-        match self.shared_parts() {
-            Ok(ips) => done.ips = ips,
-            Err(failed) => {
-                done.failed = Some(failed);
-                return done;
-            }
-        }
-        self.pod = addressed(&self.pod, &self.config, &done.ips);
-        for order in orders {
-            done.started.push((order.at, self.start(order)));
-        }
+        done.failed = self.set_up_parts(orders, &mut done).err();
         done
     }
 
-    fn shared_parts(&self) -> Result<Vec<IpAddr>, (&'static str, String)> {
+    fn set_up_parts(&mut self, orders: Vec<Order>, done: &mut SetUp) -> Result<(), (&'static str, String)> {
+        let host_network = security::sharing(&self.pod).host_network;
         let hostname = files::hostname(&self.pod, &self.config);
-        let sharing = security::sharing(&self.pod);
-        let host_network = sharing.host_network;
+        let pod = self.pod_name();
+        let reserved = match host_network {
+            true => Some(self.config.ips.clone()),
+            false => {
+                let reserved = self.hands.network.reserve(&self.uid, &pod);
+                reserved.map_err(|e| no_sandbox(&e))?.map(|reserved| reserved.ips)
+            }
+        };
+        let sandbox = self.run_sandbox(&hostname).map_err(|e| no_sandbox(&e))?;
+        let attached = host_network.then(|| Ok(self.config.ips.clone()));
+        let mut link = Link { hands: &self.hands.clone(), uid: &self.uid.clone(), pod, sandbox, attached };
+        done.ips = match reserved {
+            Some(ips) => ips,
+            None => link.attach().map_err(|e| no_sandbox(&e))?,
+        };
+        self.pod = addressed(&self.pod, &self.config, &done.ips);
+        let files = files::pod_files(&self.pod, &self.config, &done.ips, &hostname);
+        let prepared = self.hands.inputs.prepare(&self.pod, &self.view, &files);
+        prepared.map_err(|e| ("FailedMount", format!("MountVolume.SetUp failed: {e}")))?;
+        for order in orders {
+            let at = order.at;
+            let started = self.start(order, Some(&mut link));
+            if let Some(Err(cause)) = &link.attached {
+                return Err(no_sandbox(cause));
+            }
+            done.started.push((at, started));
+        }
+        link.attach().map(drop).map_err(|e| no_sandbox(&e))
+    }
+
+    fn run_sandbox(&self, hostname: &str) -> Result<Sandbox, RuntimeError> {
         let sysctls = self.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
         let sysctls = sysctls.iter().flat_map(|security| security.sysctls.iter().flatten());
-        let spec = SandboxSpec {
+        self.hands.runtime.run_sandbox(&SandboxSpec {
             id: self.uid.clone(),
             pod: self.pod_name(),
-            hostname: hostname.clone(),
-            sharing,
+            hostname: hostname.to_owned(),
+            sharing: security::sharing(&self.pod),
             resources: resources::pod_resources(&self.pod),
             sysctls: sysctls.map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
-        };
-        let no_sandbox =
-            |cause: String| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {cause}"));
-        let sandbox = self.hands.runtime.run_sandbox(&spec).map_err(|e| no_sandbox(e.to_string()))?;
-        let ips = if host_network {
-            self.config.ips.clone()
-        } else {
-            #[cfg(target_os = "linux")]
-            let netns = sandbox.netns.as_ref();
-            #[cfg(not(target_os = "linux"))]
-            let netns = {
-                let _ = &sandbox;
-                None
-            };
-            let attached = self.hands.network.attach(&self.uid, &spec.pod, netns);
-            attached.map_err(|e| no_sandbox(e.to_string()))?.ips
-        };
-        let pod = addressed(&self.pod, &self.config, &ips);
-        let files = files::pod_files(&pod, &self.config, &ips, &hostname);
-        self.hands
-            .inputs
-            .prepare(&pod, &self.view, &files)
-            .map_err(|e| ("FailedMount", format!("MountVolume.SetUp failed: {e}")))?;
-        Ok(ips)
+        })
     }
 
     /// Brings the volumes up to date.
@@ -171,10 +206,11 @@ impl Desk {
     /// Starts one container of a pod that has these addresses.
     pub fn start_in(mut self, ips: Vec<IpAddr>, order: Order) -> Started {
         self.pod = addressed(&self.pod, &self.config, &ips);
-        self.start(order)
+        self.start(order, None)
     }
 
-    fn start(&self, order: Order) -> Started {
+    /// Starts a container; where the pod's link is still to be made, while it is.
+    fn start(&self, order: Order, link: Option<&mut Link<'_>>) -> Started {
         let container = &order.spec;
         let reference = container.image.as_deref().unwrap_or_default();
         let image = match order.fetched {
@@ -190,7 +226,15 @@ impl Desk {
             Err(cause) => return Started::Config(cause),
         };
         let started = self.world.clock.now();
-        match self.hands.runtime.start_container(&self.sandbox_id(), &spec) {
+        let (runtime, sandbox) = (&self.hands.runtime, self.sandbox_id());
+        let made = match link.filter(|link| link.attached.is_none()) {
+            None => runtime.start_container(&sandbox, &spec),
+            Some(link) => runtime.start_container_with(&sandbox, &spec, &mut || {
+                let (object, step) = (link.pod.clone(), "network");
+                link.attach().map(drop).map_err(|cause| RuntimeError::Kernel { object, step, cause })
+            }),
+        };
+        match made {
             Ok(id) => {
                 if let Some(old) = &order.leftover {
                     // What is left of the old one goes with the sandbox at the latest.
@@ -263,13 +307,10 @@ pub(super) const SIGTERM: i32 = 15;
 
 /// See [`Desk::tear_down`].
 pub(super) fn tear_down(hands: &Hands, uid: &str) -> Result<(), String> {
-    let sandbox = match hands.runtime.remove_sandbox(&SandboxId(uid.to_owned())) {
-        Err(RuntimeError::Lost(_)) | Ok(()) => Ok(()),
-        Err(cause) => Err(cause.to_string()),
-    };
-    if sandbox.is_err() {
-        // Its processes may still use the network and the volumes.
-        return sandbox;
+    // While its processes live they may still use the network and the volumes: those go only after them.
+    match hands.runtime.remove_sandbox(&SandboxId(uid.to_owned())) {
+        Err(RuntimeError::Lost(_)) | Ok(()) => {}
+        Err(cause) => return Err(cause.to_string()),
     }
     let network = hands.network.detach(uid).map_err(|e| e.to_string());
     let inputs = hands.inputs.release(uid).map_err(|e| e.to_string());

@@ -20,14 +20,14 @@ use crate::world::Moment;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a runtime holds: every sandbox with its containers.
+type Held = Vec<(SandboxId, Vec<(ContainerId, ContainerState)>)>;
+
 /// How a piece of work ended.
 #[derive(Debug)]
 pub(super) enum Done {
     /// The runtime told what it holds, and the node's own pods are read.
-    Booted {
-        found: Result<Vec<(SandboxId, Vec<(ContainerId, ContainerState)>)>, RuntimeError>,
-        statics: Result<Vec<StaticFile>, String>,
-    },
+    Booted { found: Result<Held, RuntimeError>, statics: Result<Vec<StaticFile>, String> },
     /// The node's own pods are read.
     Statics(Result<Vec<StaticFile>, String>),
     /// A pod was set up, or not.

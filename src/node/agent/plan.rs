@@ -174,10 +174,8 @@ fn running(run: &PodRun, wish: Wish, now: Moment, next: &mut Next) {
         match &track.life {
             Life::Wanting => wanting(at, track, now, next),
             Life::Live { hook: PostStart::Due, .. } => next.act(Act::PostStart(at)),
-            Life::Live { hook: PostStart::Sleep(until), .. } => {
-                if next.is_due(*until, now) {
-                    next.act(Act::Slept(at));
-                }
+            Life::Live { hook: PostStart::Sleep(until), .. } if next.is_due(*until, now) => {
+                next.act(Act::Slept(at));
             }
             Life::Stopping { deadline, .. } => stop_step(at, track, *deadline, now, next),
             _ => {}
@@ -270,11 +268,13 @@ fn startable(run: &PodRun, now: Moment, next: &mut Next) -> Vec<usize> {
                     || (track.is_at_rest() && track.ended.as_ref().is_some_and(|end| end.exit_code == 0))
             }
         };
-        let wanted = !(track.role == Role::Init && initialized) && !(done && track.role != Role::Main);
+        let passed = done && track.role != Role::Main;
+        let wanted = !passed && (track.role != Role::Init || !initialized);
         if wanted && may_start(run, at, now, next) {
             start.push(at);
         }
-        if !done && !(initialized && track.role == Role::Sidecar) {
+        let holds = track.role != Role::Sidecar || !initialized;
+        if !done && holds {
             break;
         }
     }

@@ -32,8 +32,11 @@ use crate::node::runtime::{ContainerId, ContainerState, RuntimeEvent};
 use crate::reconcile::{
     Action, Class, Context, Error, EventType, Output, Plan, Reconciler, Seen, Ticket, View, Wakes,
 };
-use crate::store::{Interest, Within};
+use crate::store::{Interest, Select, Within};
 use crate::world::Moment;
+
+/// The index term of the pods by node.
+const NODE_NAME: &str = "spec.nodeName";
 
 /// What an agent's work is divided by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +130,38 @@ impl Pods {
         pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(self.config.name.as_str())
     }
 
+    /// The uids of the pods that are bound to this node.
+    fn bound(&self, view: &View) -> Vec<String> {
+        let indexed = view
+            .registry()
+            .id_of::<Pod>()
+            .is_some_and(|kind| view.registry().strategy(kind).info().terms.contains(&NODE_NAME));
+        let select = if indexed { Select::Term(NODE_NAME, &self.config.name) } else { Select::All };
+        view.list::<Pod>(select).filter(|pod| self.is_ours(pod)).map(|pod| pod.uid().to_owned()).collect()
+    }
+
+    /// The container images of a running pod may be changed: such a container is replaced.
+    fn redefine(&mut self, cx: &mut Cx<'_>, run: &mut PodRun) {
+        let Some(spec) = run.pod.spec.clone() else { return };
+        if run.ending.is_some() {
+            return;
+        }
+        for new in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
+            let found = run.tracks.iter().position(|t| t.spec.name == new.name && t.spec.image != new.image);
+            let Some(at) = found else { continue };
+            let track = &mut run.tracks[at];
+            track.spec.image = new.image.clone();
+            track.fetched = None;
+            track.pull_error = None;
+            if matches!(track.life, Life::Wanting) {
+                track.life = Life::Idle { retry_at: None };
+            }
+            let message = format!("Container {} definition changed, will be restarted", new.name);
+            let deadline = cx.moment().after(run.grace());
+            self.begin_stop(cx, run, at, deadline, message);
+        }
+    }
+
     fn desire(&self, view: &View, key: &ObjectKey) -> Desire {
         let object = view.get::<Pod>(key).map(|pod| pod.shared()).filter(|pod| self.is_ours(pod));
         let is_mirror = |pod: &Arc<Pod>| {
@@ -152,7 +187,8 @@ impl Pods {
         if !matches!(self.boot, Boot::Up(_)) {
             return;
         }
-        if self.inbox.statics_changed.swap(false, Ordering::AcqRel) && self.reading.is_none() {
+        // A change that comes while the files are read is kept: the reading may have missed it.
+        if self.reading.is_none() && self.inbox.statics_changed.swap(false, Ordering::AcqRel) {
             let hands = self.hands.clone();
             let read = move || Done::Statics(statics::read(&hands));
             self.reading = Some(cx.submit(Class::Volume, Key::Node, read));
@@ -196,6 +232,7 @@ impl Pods {
             if self.reading == Some(ticket) {
                 self.reading = None;
                 self.take_statics(cx, read);
+                cx.notifier().notify(Key::Node);
             }
             return;
         }
@@ -212,11 +249,8 @@ impl Pods {
         self.take_statics(cx, statics);
         let mut wanted: BTreeSet<String> = self.statics.values().map(|own| own.uid.clone()).collect();
         let keys = std::mem::take(&mut self.early_keys);
-        for key in &keys {
-            if let Desire::Api(pod) = self.desire(cx.view(), key) {
-                wanted.extend(pod.metadata.uid.clone());
-            }
-        }
+        // Not only the pods that were looked at so far: their keys may still be waiting.
+        wanted.extend(self.bound(cx.view()));
         let mut held = BTreeMap::new();
         for (sandbox, containers) in found {
             if wanted.contains(&sandbox.0) {
@@ -282,13 +316,16 @@ impl Pods {
             }
         };
         update(&mut run, &desire);
+        if run.origin == Origin::Api {
+            self.redefine(cx, &mut run);
+        }
         let again = self.advance(cx, &mut run);
-        let mut steps = Plan::new();
-        tell(&mut steps, &mut run);
+        let (mut steps, mut events) = (Plan::new(), Plan::new());
+        tell(&mut events, &mut run);
         let ours = desire.uid() == Some(run.uid.as_str());
         let gone = run.stage == Stage::Gone;
         if ours {
-            self.show(&mut steps, &run, &desire, cx.now());
+            self.show(&mut steps, &run, &desire, &view, cx.now());
             let deleted = run.ending.is_some_and(|ending| ending.why == Why::Deleted);
             if let (Desire::Api(_), true, true) = (&desire, gone, deleted) {
                 let options = DeleteOptions::default().grace(0).of_uid(&run.uid);
@@ -305,7 +342,10 @@ impl Pods {
         if let Some(at) = again {
             steps.look_again(at.since(cx.moment()));
         }
-        cx.apply(steps)
+        // Whoever waits for the pod waits for its status, and events come whatever becomes of that.
+        let applied = cx.apply(steps);
+        cx.apply(events)?;
+        applied
     }
 
     /// A mirror pod that has no pod behind it goes.
@@ -424,7 +464,7 @@ impl Pods {
     }
 
     /// Plans the writes that show the pod as it is.
-    fn show(&self, steps: &mut Plan, run: &PodRun, desire: &Desire, now: Timestamp) {
+    fn show(&self, steps: &mut Plan, run: &PodRun, desire: &Desire, view: &View, now: Timestamp) {
         let object = match desire {
             Desire::Nothing => return,
             Desire::Api(pod) => pod,
@@ -438,7 +478,10 @@ impl Pods {
                         return;
                     }
                     (None, None) => {
-                        steps.create(own.mirror());
+                        // Without its node's object, the mirror waits for it.
+                        if let Some(node) = view.get::<Node>(&ObjectKey::new("", &self.config.name)) {
+                            steps.create(own.mirror(&self.config.name, node.uid()));
+                        }
                         return;
                     }
                 }
@@ -520,10 +563,15 @@ impl Reconciler for Pods {
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let mut interests = Vec::new();
         if let Some(kind) = kinds.id_of::<Pod>() {
-            let indexed = kinds.strategy(kind).info().terms.iter().find(|term| **term == "spec.nodeName");
-            let within = indexed.map_or(Within::All, |term| Within::Term(term, self.config.name.clone()));
+            let indexed = kinds.strategy(kind).info().terms.contains(&NODE_NAME);
+            let within =
+                if indexed { Within::Term(NODE_NAME, self.config.name.clone()) } else { Within::All };
             interests.push(Interest { kind, within });
         }
+        let own = kinds
+            .id_of::<Node>()
+            .map(|kind| Interest { kind, within: Within::Key(ObjectKey::new("", &self.config.name)) });
+        interests.extend(own);
         let whole = [kinds.id_of::<EndpointSlice>(), kinds.id_of::<ConfigMap>(), kinds.id_of::<Secret>()];
         interests.extend(whole.into_iter().flatten().map(Interest::all));
         interests
@@ -543,9 +591,16 @@ impl Reconciler for Pods {
         let key = seen.key();
         if seen.is::<Pod>() {
             let known = self.runs.contains_key(key) || self.statics.contains_key(key);
-            if known || seen.latest::<Pod>().is_some_and(|pod| self.is_ours(&pod)) {
+            let ours = || match seen.change().new.header.term(NODE_NAME) {
+                Some(node) => node == self.config.name,
+                None => seen.latest::<Pod>().is_some_and(|pod| self.is_ours(&pod)),
+            };
+            if known || ours() {
                 wakes.wake(Key::Pod(key.clone()));
             }
+        } else if seen.is::<Node>() {
+            // A mirror may wait for it.
+            self.statics.keys().for_each(|key| wakes.wake(Key::Pod(key.clone())));
         } else if seen.is::<EndpointSlice>() {
             let slice = seen.new::<EndpointSlice>();
             let freed = self.endpoints.see(key, slice.as_deref(), seen.change().revision);

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Toleration};
+use k8s_openapi::Resource;
+use k8s_openapi::api::core::v1::{Node, Pod, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use parking_lot::Mutex;
 
 use super::config::Hands;
 use super::seams::{StaticFile, StaticPods};
-use crate::api::{Kind, ObjectKey};
+use crate::api::{Kind, ObjectKey, manifest};
 
 /// The annotation that marks a mirror; its value is the hash of the pod that it shows.
 pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -41,10 +43,18 @@ impl StaticPod {
         hash == Some(&self.uid) && mirror.metadata.deletion_timestamp.is_none()
     }
 
-    /// The mirror to be created.
-    pub fn mirror(&self) -> Pod {
+    /// The mirror to be created. It belongs to its node, so that it goes with the node's object.
+    pub fn mirror(&self, node: &str, node_uid: &str) -> Pod {
         let mut pod = (*self.pod).clone();
         pod.metadata.uid = None;
+        pod.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: Node::API_VERSION.to_owned(),
+            kind: Node::KIND.to_owned(),
+            name: node.to_owned(),
+            uid: node_uid.to_owned(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]);
         pod.metadata.annotations.get_or_insert_default().insert(MIRROR.to_owned(), self.uid.clone());
         pod
     }
@@ -103,7 +113,7 @@ type Listener = Box<dyn Fn() + Send + Sync>;
 
 /// A folder of manifests, one pod a file. Files whose names begin with a dot are left out.
 ///
-/// It does not watch by itself: whoever does (an inotify descriptor in the host's loop, a test) calls
+/// It does not watch by itself: whoever does (the watch of a real node's folder, a test) calls
 /// [`FolderPods::changed`].
 pub struct FolderPods {
     folder: PathBuf,
@@ -155,7 +165,15 @@ fn read_pod(path: &Path) -> Result<Pod, String> {
         return Err(format!("{size} bytes are more than an object may have"));
     }
     let text = std::fs::read_to_string(path).map_err(|cause| cause.to_string())?;
-    let pod: Pod = serde_yaml::from_str(&text).map_err(|cause| cause.to_string())?;
+    let mut documents = manifest::read(&text).map_err(|cause| cause.to_string())?;
+    let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
+        return Err("a file of the node's own pods holds one pod".to_owned());
+    };
+    let named = document.type_meta().map_err(|cause| cause.to_string())?;
+    if (named.api_version, named.kind) != ("v1", "Pod") {
+        return Err(format!("{} of {} is no pod of v1", named.kind, named.api_version));
+    }
+    let pod: Pod = serde_json::from_value(document.value).map_err(|cause| cause.to_string())?;
     if pod.metadata.name.as_deref().unwrap_or_default().is_empty() {
         return Err("metadata.name: Required value: name or generateName is required".to_owned());
     }

@@ -336,6 +336,9 @@ pub enum RuntimeError {
     Lost(String),
 }
 
+/// A sandbox that exists, with its containers.
+pub type SandboxContent = (SandboxId, Vec<(ContainerId, ContainerState)>);
+
 /// Receives what happens by itself. Called from the runtime's own thread: must not block.
 pub type EventSink = Box<dyn Fn(RuntimeEvent) + Send + Sync>;
 
@@ -359,6 +362,20 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     /// it could not be.
     fn start_container(&self, sandbox: &SandboxId, spec: &ContainerSpec)
     -> Result<ContainerId, RuntimeError>;
+
+    /// The same, and does `meanwhile` while the container is being made. The program is executed only after that has
+    /// succeeded; otherwise nothing of the container is left, and the answer is its error.
+    ///
+    /// By default one after the other.
+    fn start_container_with(
+        &self,
+        sandbox: &SandboxId,
+        spec: &ContainerSpec,
+        meanwhile: &mut dyn FnMut() -> Result<(), RuntimeError>,
+    ) -> Result<ContainerId, RuntimeError> {
+        meanwhile()?;
+        self.start_container(sandbox, spec)
+    }
 
     /// Sends a signal to a container's first process. One that has ended is fine.
     fn signal(&self, id: &ContainerId, signal: i32) -> Result<(), RuntimeError>;
@@ -385,7 +402,7 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     fn termination_message(&self, id: &ContainerId) -> Result<String, RuntimeError>;
 
     /// Every sandbox that exists, with its containers: what an agent finds after a restart.
-    fn list(&self) -> Result<Vec<(SandboxId, Vec<(ContainerId, ContainerState)>)>, RuntimeError>;
+    fn list(&self) -> Result<Vec<SandboxContent>, RuntimeError>;
 
     /// Ends everything and leaves nothing behind. Every later call answers `Lost`.
     fn shutdown(&self) -> Result<(), RuntimeError>;

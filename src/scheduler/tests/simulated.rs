@@ -367,7 +367,7 @@ fn nobody_is_bound_to_a_tainted_node() {
             } else {
                 harness.change::<Node>(&ObjectKey::new("", name), Face::Main, |node| {
                     let taint =
-                        json!([{"key": "k", "effect": if draw % 2 == 0 { NO_SCHEDULE } else { NO_EXECUTE }}]);
+                        json!([{"key": "k", "effect": if draw.is_multiple_of(2) { NO_SCHEDULE } else { NO_EXECUTE }}]);
                     let spec = node.spec.get_or_insert_default();
                     spec.taints = spec.taints.is_none().then(|| serde_json::from_value(taint).unwrap());
                 });

@@ -36,13 +36,6 @@ impl Kind for Pod {
     const HAS_STATUS: bool = true;
     const TERMS: &'static [TermName] = &[
         "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "spec.serviceAccountName",
-        "spec.hostNetwork",
-        "status.phase",
-        "status.podIP",
-        "status.nominatedNodeName",
         "label:app",
         "label:app.kubernetes.io/name",
         "label:k8s-app",

@@ -28,7 +28,7 @@ impl Kind for Service {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["svc"];
     const HAS_STATUS: bool = true;
-    const TERMS: &'static [TermName] = &["spec.clusterIP", "spec.type"];
+    const TERMS: &'static [TermName] = &["spec.clusterIP"];
     const SELECTABLE_FIELDS: &'static [TermName] = &["spec.clusterIP", "spec.type"];
     const COLUMNS: &'static [Column] = &[
         Column { name: "Type", wide: false },

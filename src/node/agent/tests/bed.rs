@@ -11,6 +11,7 @@ use crate::api::{Kind, ObjectKey};
 use crate::apiserver::{DeleteOptions, Server, ServerConfig, ServiceRange, WriteOptions};
 use crate::node::agent::NodeConfig;
 use crate::node::agent::hollow::{self, HollowNetwork};
+use crate::node::agent::seams::StaticPods;
 use crate::node::network::PodNetwork;
 use crate::node::runtime::Runtime;
 use crate::node::runtime::fake::{Behaviour, FakeRuntime, Script};
@@ -53,10 +54,10 @@ pub fn script() -> Script {
 
 impl Bed {
     pub fn new(seed: u64) -> Bed {
-        Bed::with(seed, |_| {})
+        Bed::made(seed, None, |_| {})
     }
 
-    pub fn with(seed: u64, configure: impl FnOnce(&mut NodeConfig)) -> Bed {
+    fn made(seed: u64, statics: Option<Arc<dyn StaticPods>>, configure: impl FnOnce(&mut NodeConfig)) -> Bed {
         let sim = Simulation::new(seed);
         let world = sim.world().clone();
         let server = Server::open(ServerConfig {
@@ -72,7 +73,7 @@ impl Bed {
         configure(&mut config);
         let runtime = Arc::new(FakeRuntime::scripted(world.clone(), script()));
         let network = Arc::new(HollowNetwork::new("10.0.0.1".parse().unwrap(), 200));
-        Bed::start_agent(&sim, &server, &runtime, &network, &config);
+        Bed::start_agent(&sim, &server, &runtime, &network, &config, statics);
         let history = RefCell::default();
         let bed = Bed { sim, server, runtime, network, config, history };
         for name in ["d", "kube-node-lease"] {
@@ -87,16 +88,23 @@ impl Bed {
         runtime: &Arc<FakeRuntime>,
         network: &Arc<HollowNetwork>,
         config: &NodeConfig,
+        statics: Option<Arc<dyn StaticPods>>,
     ) {
         let spawner: Arc<dyn Spawner> = sim.clone();
         let network: Arc<dyn PodNetwork> = network.clone();
-        hollow::start(config.clone(), runtime.clone(), network, server, sim.world(), &spawner);
+        let (world, runtime) = (sim.world(), runtime.clone());
+        hollow::start_with(config.clone(), runtime, network, statics, server, world, &spawner);
+    }
+
+    /// A bed whose node has pods of its own.
+    pub fn with_statics(seed: u64, statics: Arc<dyn StaticPods>) -> Bed {
+        Bed::made(seed, Some(statics), |_| {})
     }
 
     /// The agent's program ends without a word, and another one begins over the same store and runtime.
     pub fn restart(self, seed: u64) -> Bed {
         let sim = Simulation::new(seed);
-        Bed::start_agent(&sim, &self.server, &self.runtime, &self.network, &self.config);
+        Bed::start_agent(&sim, &self.server, &self.runtime, &self.network, &self.config, None);
         Bed { sim, ..self }
     }
 

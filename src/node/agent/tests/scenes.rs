@@ -503,3 +503,74 @@ fn a_new_agent_takes_over_what_runs_and_removes_the_rest() {
     bed.until(60, || bed.get("kept").is_none());
     bed.check();
 }
+
+#[test]
+fn the_nodes_own_pods_have_mirrors() {
+    let folder = std::env::temp_dir().join(format!("coracle-statics-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let cleanup = Cleanup(folder.clone());
+    let write = |name: &str, image: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: own, namespace: d}}\nspec:\n  containers:\n  - name: a\n    \
+             image: {image}\n"
+        );
+        let draft = folder.join(format!(".{name}"));
+        std::fs::write(&draft, text).unwrap();
+        std::fs::rename(&draft, folder.join(name)).unwrap();
+    };
+    write("own.yaml", "app:1");
+    let statics = std::sync::Arc::new(crate::node::agent::FolderPods::new(&folder));
+    let bed = Bed::with_statics(7, statics.clone());
+    bed.until(60, || bed.is_ready("own-n"));
+    let image = |bed: &Bed| bed.get("own-n").and_then(|pod| pod.spec?.containers[0].image.clone());
+    let mirror = bed.get("own-n").unwrap();
+    let annotations = mirror.metadata.annotations.clone().unwrap();
+    assert_eq!(annotations["kubernetes.io/config.source"], "file");
+    assert_eq!(annotations["kubernetes.io/config.mirror"], annotations["kubernetes.io/config.hash"]);
+    assert_eq!(mirror.spec.unwrap().node_name.as_deref(), Some("n"));
+
+    // A mirror that is deleted comes back, and nothing is restarted.
+    let running = bed.runtime.running();
+    bed.delete("own-n", 0);
+    bed.until(60, || bed.is_ready("own-n"));
+    assert_eq!(bed.runtime.running(), running);
+
+    // A changed file is a new pod.
+    write("own.yaml", "app:2");
+    statics.changed();
+    bed.until(120, || bed.is_ready("own-n") && image(&bed).as_deref() == Some("app:2"));
+    assert_eq!(bed.runtime.running().len(), 1);
+    assert_ne!(bed.runtime.running(), running);
+
+    std::fs::remove_file(folder.join("own.yaml")).unwrap();
+    statics.changed();
+    bed.until(120, || bed.get("own-n").is_none());
+    assert_eq!(bed.runtime.list().unwrap(), []);
+    drop(cleanup);
+}
+
+struct Cleanup(std::path::PathBuf);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_changed_image_replaces_the_container() {
+    let bed = Bed::new(7);
+    bed.pod("p", json!({"containers": [container("a", &[])]}));
+    bed.until(60, || bed.is_ready("p"));
+    let mut pod = bed.get("p").unwrap();
+    pod.spec.as_mut().unwrap().containers[0].image = Some("app:2".to_owned());
+    let kind = bed.server.registry().id_of::<k8s_openapi::api::core::v1::Pod>().unwrap();
+    let options = crate::apiserver::WriteOptions::default();
+    bed.server.update(kind, crate::apiserver::Face::Main, Box::new(pod), &options).unwrap();
+    bed.run_for(90);
+    assert!(bed.is_ready("p"));
+    let status = bed.get("p").unwrap().status.unwrap().container_statuses.unwrap().remove(0);
+    assert_eq!((status.image_id.as_str(), status.restart_count), ("hollow://app:2", 1));
+    assert!(bed.events().contains(&"Killing Container a definition changed, will be restarted".to_owned()));
+    bed.check();
+}

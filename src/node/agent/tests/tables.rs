@@ -48,7 +48,7 @@ fn read(policy: &str, text: &str) -> (Pod, Vec<ContainerStatus>) {
             ("?", _) => continue,
             _ => (json!({"running": {}}), json!({})),
         };
-        let ready = state == "R" || (role == "i" && state == "T0");
+        let ready = (role != "i" && state == "R") || (role == "i" && state == "T0");
         let status = json!({"name": name, "image": "", "imageID": "", "ready": ready, "restartCount": 0,
             "started": state == "R" || state == "U", "state": now, "lastState": last});
         statuses.push(serde_json::from_value(status).unwrap());

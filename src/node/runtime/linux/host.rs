@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
 use super::super::{
@@ -26,6 +27,7 @@ use super::super::{
 use super::cgroup::Cgroups;
 use super::wire::{self, Answer, Ask, At, Failure, FromKeeper, Packet, Request, Setup, Step};
 use super::{launch, packets, sweep, sys};
+use crate::reconcile::threads;
 use crate::world::World;
 
 /// What becomes of the containers when the host program ends, however it does.
@@ -122,6 +124,12 @@ impl LinuxRuntime {
 
     /// Sends a request with descriptors and waits for its answer.
     fn ask_with(&self, object: &str, ask: Ask, fds: Vec<OwnedFd>) -> Result<Reply, RuntimeError> {
+        let pending = self.send(object, ask, fds)?;
+        self.answer(object, &pending)
+    }
+
+    /// Sends a request. Its answer comes out of the channel.
+    fn send(&self, object: &str, ask: Ask, fds: Vec<OwnedFd>) -> Result<Receiver<Reply>, RuntimeError> {
         let shared = &self.shared;
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = bounded(1);
@@ -139,14 +147,64 @@ impl LinuxRuntime {
                 _ => Err(RuntimeError::Lost("the keeper has ended".to_owned())),
             };
         }
-        let Ok((answer, fds)) = receiver.recv() else {
-            let reason = shared.lost.lock().clone();
+        Ok(receiver)
+    }
+
+    /// Waits for the answer of a request.
+    fn answer(&self, object: &str, pending: &Receiver<Reply>) -> Result<Reply, RuntimeError> {
+        let Ok((answer, fds)) = pending.recv() else {
+            let reason = self.shared.lost.lock().clone();
             return Err(RuntimeError::Lost(reason.unwrap_or_else(|| "the keeper has ended".to_owned())));
         };
         match answer {
             Answer::Failed(failure) => Err(failure.about(object)),
             Answer::NotFound(name) => Err(RuntimeError::NotFound(name)),
             answer => Ok((answer, fds)),
+        }
+    }
+
+    /// Makes a container; with `meanwhile`, its program is executed once that is done.
+    fn make_container(
+        &self,
+        sandbox: &SandboxId,
+        spec: &ContainerSpec,
+        meanwhile: Option<&mut dyn FnMut() -> Result<(), RuntimeError>>,
+    ) -> Result<ContainerId, RuntimeError> {
+        let id = new_container_id(&self.world);
+        let object = format!("container {}", spec.name);
+        let ask =
+            Ask::StartContainer { sandbox: sandbox.0.clone(), id: id.clone(), spec: Box::new(spec.clone()) };
+        // Opened here, where waiting for a disk holds up this container alone.
+        let log = OpenOptions::new().append(true).create(true).open(&spec.log_path);
+        let log = log.at(Step::Log, spec.log_path.display()).map_err(|failure| failure.about(&object))?;
+        let mut fds: Vec<OwnedFd> = vec![log.into()];
+        let gate = match &meanwhile {
+            Some(_) => {
+                let (theirs, ours) =
+                    std::io::pipe().at(Step::Setup, "a pipe").map_err(|failure| failure.about(&object))?;
+                fds.push(theirs.into());
+                Some(ours)
+            }
+            None => None,
+        };
+        let pending = self.send(&object, ask, fds)?;
+        let opened = match (meanwhile, gate) {
+            // A gate that is closed unopened ends the child, and so the request.
+            (Some(meanwhile), Some(mut gate)) => meanwhile().map(|()| drop(gate.write(&[1]))),
+            _ => Ok(()),
+        };
+        match (self.answer(&object, &pending), opened) {
+            (Ok((Answer::Started { .. }, mut fds)), Ok(())) => {
+                if let Some(process) = fds.pop() {
+                    self.shared.orphans.lock().insert(id.clone(), process);
+                }
+                Ok(ContainerId(id))
+            }
+            (Ok(_), Ok(())) => Err(nonsense(&object)),
+            (Err(error), Ok(())) | (_, Err(error)) => {
+                let _ = self.remove_layer(&id);
+                Err(error)
+            }
         }
     }
 
@@ -276,13 +334,9 @@ fn greet(
     }
 }
 
-/// The one thread of the runtime.
-#[allow(clippy::disallowed_methods, reason = "the socket's reader; one thread a runtime, joined at its end")]
+/// The one thread of the runtime: the socket's reader, joined at its end.
 fn spawn_reader(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("coracle-runtime".to_owned())
-        .stack_size(256 * 1024)
-        .spawn(move || read_all(&shared))
+    threads::spawn("coracle-runtime", move || read_all(&shared))
 }
 
 fn read_all(shared: &Shared) {
@@ -379,26 +433,16 @@ impl Runtime for LinuxRuntime {
         sandbox: &SandboxId,
         spec: &ContainerSpec,
     ) -> Result<ContainerId, RuntimeError> {
-        let id = new_container_id(&self.world);
-        let object = format!("container {}", spec.name);
-        let ask =
-            Ask::StartContainer { sandbox: sandbox.0.clone(), id: id.clone(), spec: Box::new(spec.clone()) };
-        // Opened here, where waiting for a disk holds up this container alone.
-        let log = OpenOptions::new().append(true).create(true).open(&spec.log_path);
-        let log = log.at(Step::Log, spec.log_path.display()).map_err(|failure| failure.about(&object))?;
-        match self.ask_with(&object, ask, vec![log.into()]) {
-            Ok((Answer::Started { .. }, mut fds)) => {
-                if let Some(process) = fds.pop() {
-                    self.shared.orphans.lock().insert(id.clone(), process);
-                }
-                Ok(ContainerId(id))
-            }
-            Ok(_) => Err(nonsense(&object)),
-            Err(error) => {
-                let _ = self.remove_layer(&id);
-                Err(error)
-            }
-        }
+        self.make_container(sandbox, spec, None)
+    }
+
+    fn start_container_with(
+        &self,
+        sandbox: &SandboxId,
+        spec: &ContainerSpec,
+        meanwhile: &mut dyn FnMut() -> Result<(), RuntimeError>,
+    ) -> Result<ContainerId, RuntimeError> {
+        self.make_container(sandbox, spec, Some(meanwhile))
     }
 
     fn signal(&self, id: &ContainerId, signal: i32) -> Result<(), RuntimeError> {

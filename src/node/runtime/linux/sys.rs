@@ -58,13 +58,16 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// Forks into the new namespaces of `flags`.
+/// Forks into the new namespaces of `flags`, and into a group of the unified tree.
 ///
 /// Only for a process with one thread: the child goes on in a copy of all memory.
-pub(super) fn fork_into(flags: c_int) -> io::Result<Side> {
+pub(super) fn fork_into(flags: c_int, group: Option<BorrowedFd<'_>>) -> io::Result<Side> {
+    /// `CLONE_INTO_CGROUP`, which is wider than the flags of the old call.
+    const INTO_GROUP: u64 = 0x2_0000_0000;
     let mut pidfd: c_int = -1;
     let mut args = CloneArgs {
-        flags: flags as u64 | libc::CLONE_PIDFD as u64,
+        flags: flags as u64 | libc::CLONE_PIDFD as u64 | if group.is_some() { INTO_GROUP } else { 0 },
+        cgroup: group.map_or(0, |group| group.as_raw_fd() as u64),
         pidfd: &raw mut pidfd as u64,
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
@@ -187,6 +190,39 @@ pub(super) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
         .map(|n| n as usize)
 }
 
+/// Reads from the start, whatever was read before.
+pub(super) fn read_at_start(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the buffer has that length.
+    check(unsafe { libc::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) } as c_long)
+        .map(|n| n as usize)
+}
+
+/// Writes an extended attribute.
+pub(super) fn set_attribute(path: &Path, name: &CStr, value: &[u8]) -> io::Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: both strings are terminated, and the value has that length.
+    let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(set.into()).map(drop)
+}
+
+/// Reads an extended attribute of at most 256 bytes.
+pub(super) fn attribute(path: &Path, name: &CStr) -> io::Result<Vec<u8>> {
+    let path = c_path(path)?;
+    let mut value = vec![0; 256];
+    // SAFETY: both strings are terminated, and the buffer has that length.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.truncate(check(length as c_long)? as usize);
+    Ok(value)
+}
+
+/// Removes an extended attribute.
+pub(super) fn remove_attribute(path: &Path, name: &CStr) -> io::Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: both strings are terminated.
+    check(unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) }.into()).map(drop)
+}
+
 /// Takes an exclusive lock on an open file, which all its descriptors share; false if it is held.
 pub(super) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
     // SAFETY: plain call.
@@ -261,14 +297,18 @@ pub(super) fn close_from(first: u32, at_once: bool) -> io::Result<()> {
 }
 
 /// Closes every descriptor but the first three and `kept`.
-pub(super) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
-    let kept = kept.as_raw_fd() as c_uint;
-    if kept > 3 {
-        let (first, last): (c_uint, c_uint) = (3, kept - 1);
-        // SAFETY: callers are children of the keeper that execute next, and use no other descriptor.
-        check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0 as c_uint) })?;
+pub(super) fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<c_uint> = kept.iter().map(|fd| fd.as_raw_fd() as c_uint).collect();
+    kept.sort_unstable();
+    let mut first: c_uint = 3;
+    for kept in kept {
+        if kept > first {
+            // SAFETY: callers are children of the keeper that execute next, and use no other descriptor.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, kept - 1, 0 as c_uint) })?;
+        }
+        first = first.max(kept + 1);
     }
-    close_from(kept + 1, true)
+    close_from(first, true)
 }
 
 /// Leaves the keys of the keeper's session behind.

@@ -38,7 +38,8 @@ pub(super) enum Ask {
     RunSandbox(SandboxSpec),
     /// End and remove a sandbox.
     RemoveSandbox { sandbox: String },
-    /// Make and start a container.
+    /// Make and start a container. The first descriptor is its log. If there is a second, the program is executed
+    /// once a byte comes out of it, and not at all if it ends before.
     StartContainer { sandbox: String, id: String, spec: Box<ContainerSpec> },
     /// Send a signal to the first process.
     Signal { id: String, signal: i32 },

@@ -37,6 +37,8 @@ pub(super) struct Birth<'a> {
     pub(super) cgroups: &'a Cgroups,
     /// Its name.
     pub(super) group: &'a str,
+    /// Whether the child was born in it, where that can be.
+    pub(super) born: bool,
     /// The container.
     pub(super) spec: &'a ContainerSpec,
     /// The pod's host name, for the environment.
@@ -49,6 +51,8 @@ pub(super) struct Birth<'a> {
     pub(super) file_limit: Option<(u64, u64)>,
     /// The filters of system calls, if any.
     pub(super) filters: Option<&'a Filters>,
+    /// Says by a byte that the program may be executed; without one it may at once.
+    pub(super) gate: Option<BorrowedFd<'a>>,
 }
 
 /// A volume whose source the keeper has found.
@@ -155,7 +159,7 @@ fn begin(birth: &Birth<'_>) -> Result<(), Failure> {
     if let Some(limit) = birth.file_limit {
         sys::set_file_limit(limit);
     }
-    birth.cgroups.enter(birth.group)
+    birth.cgroups.enter(birth.group, birth.born)
 }
 
 /// The part that new containers and commands share: user, directory, output, privileges, exec.
@@ -178,7 +182,8 @@ fn run(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failure> {
     }
     // Before the working directory is entered: it could name a descriptor.
     drop(null);
-    sys::close_all_but(birth.report).at(Step::Output, "close_range")?;
+    let kept: Vec<BorrowedFd<'_>> = [birth.report].into_iter().chain(birth.gate).collect();
+    sys::close_all_but(&kept).at(Step::Output, "close_range")?;
     let folder = if spec.working_dir.is_empty() { "/" } else { &spec.working_dir };
     let early = std::env::set_current_dir(folder);
     privileges::apply(birth, &identity)?;
@@ -192,18 +197,30 @@ fn run(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failure> {
     }
     let environment = program::environment(&spec.env, birth.hostname, &identity.home);
     let path = program::find(&spec.command, &environment)?;
-    program::execute(birth.report, &path, &spec.command, &environment)
+    let program = program::Program::new(&path, &spec.command, &environment)?;
+    if let Some(gate) = birth.gate {
+        await_gate(gate)?;
+    }
+    program.execute(birth.report)
+}
+
+/// Waits until the program may be executed.
+fn await_gate(gate: BorrowedFd<'_>) -> Result<(), Failure> {
+    match sys::read(gate, &mut [0]).at(Step::Network, "the gate")? {
+        0 => Err(Failure::kernel(Step::Network, "the pod's network was not made")),
+        _ => Ok(()),
+    }
 }
 
 /// Becomes the sandbox of a pod. Never returns.
 pub(super) fn become_pause(
     spec: &SandboxSpec,
-    group: &str,
+    (group, born): (&str, bool),
     cgroups: &Cgroups,
     title: (usize, usize),
     report: BorrowedFd<'_>,
 ) -> ! {
-    match pause::prepare(spec, group, cgroups, report) {
+    match pause::prepare(spec, (group, born), cgroups, report) {
         Ok(()) => pause::hold(spec, title),
         Err(failure) => {
             tell(report, &failure);

@@ -18,14 +18,14 @@ use super::super::{mount, packets, sys};
 /// Makes the pod's namespaces and cgroup and tells the keeper, with the network namespace and its netlink.
 pub(super) fn prepare(
     spec: &SandboxSpec,
-    group: &str,
+    (group, born): (&str, bool),
     cgroups: &Cgroups,
     report: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
     sys::reset_signals();
     sys::new_session();
     cgroups.create(group, &spec.resources, true)?;
-    cgroups.enter_to_be_found(group)?;
+    cgroups.enter_to_be_found(group, born)?;
     let sharing = spec.sharing;
     let mut own = 0;
     if !sharing.host_network {

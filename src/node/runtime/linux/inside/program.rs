@@ -84,25 +84,38 @@ fn plain(error: &io::Error) -> String {
     }
 }
 
-/// Says that all is ready and executes. Returns only on failure.
-pub(super) fn execute(
-    report: BorrowedFd<'_>,
-    path: &str,
-    command: &[String],
-    environment: &[(String, String)],
-) -> Result<Infallible, Failure> {
-    let text = |text: String| {
-        let nul = |_| Failure::refused(Step::Exec, "a NUL in the arguments or the environment");
-        CString::new(text).map_err(nul)
-    };
-    let arguments: Vec<CString> =
-        command.iter().map(|argument| text(argument.clone())).collect::<Result<_, _>>()?;
-    let environment: Vec<CString> =
-        environment.iter().map(|(name, value)| text(format!("{name}={value}"))).collect::<Result<_, _>>()?;
-    let program = text(path.to_owned())?;
-    packets::send(report, super::READY, &[], true).at(Step::Setup, "the report")?;
-    let error = sys::execute(&program, &arguments, &environment);
-    Err(Failure::refused(Step::Exec, format!("exec {path}: {}", plain(&error))))
+/// All that an exec takes.
+pub(super) struct Program {
+    path: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Program {
+    pub(super) fn new(
+        path: &str,
+        command: &[String],
+        environment: &[(String, String)],
+    ) -> Result<Program, Failure> {
+        let text = |text: String| {
+            let nul = |_| Failure::refused(Step::Exec, "a NUL in the arguments or the environment");
+            CString::new(text).map_err(nul)
+        };
+        let variables = environment.iter().map(|(name, value)| text(format!("{name}={value}")));
+        Ok(Program {
+            path: text(path.to_owned())?,
+            arguments: command.iter().map(|argument| text(argument.clone())).collect::<Result<_, _>>()?,
+            environment: variables.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Says that all is ready and executes. Returns only on failure.
+    pub(super) fn execute(self, report: BorrowedFd<'_>) -> Result<Infallible, Failure> {
+        packets::send(report, super::READY, &[], true).at(Step::Setup, "the report")?;
+        let error = sys::execute(&self.path, &self.arguments, &self.environment);
+        let path = self.path.to_string_lossy();
+        Err(Failure::refused(Step::Exec, format!("exec {path}: {}", plain(&error))))
+    }
 }
 
 #[cfg(test)]

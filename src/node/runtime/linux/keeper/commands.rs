@@ -15,7 +15,7 @@ use super::super::packets;
 use super::super::sys::{self, Ending, Side};
 use super::super::wire::{Answer, At, Failure, Step};
 use super::containers::Phase;
-use super::{Asker, Keeper, Process, Report, Source, Watched};
+use super::{Asker, Keeper, Process, Report, Source, Timer, Watched};
 use crate::limits;
 use crate::world::{Clock, Moment};
 
@@ -65,19 +65,23 @@ impl Keeper {
         let (ours, theirs) = packets::pair().at(Step::Setup, "a socket pair")?;
         let (out, out_write) = sys::pipe().at(Step::Output, "a pipe")?;
         let pids = process.end.fd.as_fd();
-        let side = self.fork(false, Some(pids), spec.resources.oom_score_adj).at(Step::Clone, "clone")?;
+        let place = self.cgroups.birthplace(&container.group, false);
+        let score = spec.resources.oom_score_adj;
+        let (side, born) = self.fork(false, Some(pids), score, place).at(Step::Clone, "clone")?;
         let Side::Parent { pid, pidfd } = side else {
             let birth = Birth {
                 report: theirs.as_fd(),
                 output: [out_write.as_fd(), out_write.as_fd()],
                 cgroups: &self.cgroups,
                 group: &container.group,
+                born,
                 spec: &spec,
                 hostname: &pod.spec.hostname,
                 capabilities,
                 last_capability: self.last_capability,
                 file_limit: self.file_limit,
                 filters: filters.as_deref(),
+                gate: None,
             };
             inside::become_command(&birth, process.end.fd.as_fd())
         };
@@ -88,7 +92,7 @@ impl Keeper {
         let end = self.watch(pidfd, libc::EPOLLIN, Source::CommandEnd(number))?;
         let pipe = self.watch(out, libc::EPOLLIN, Source::CommandOutput(number))?;
         let deadline = (self.clock.moment().after(Duration::from_millis(timeout_ms)), number);
-        self.timers.insert(deadline, ());
+        self.timers.insert(deadline, Timer::Command(number));
         let command = Command {
             container: id,
             process: Process { pid, end },

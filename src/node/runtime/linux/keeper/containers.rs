@@ -66,10 +66,10 @@ impl Keeper {
         sandbox: &str,
         id: &str,
         spec: Box<ContainerSpec>,
-        log: Option<File>,
+        (log, gate): (Option<File>, Option<OwnedFd>),
     ) {
         let log = log.ok_or_else(|| Failure::kernel(Step::Log, "no log was passed"));
-        if let Err(failure) = log.and_then(|log| self.fork_container(asker, sandbox, id, spec, log)) {
+        if let Err(failure) = log.and_then(|log| self.fork_container(asker, sandbox, id, spec, (log, gate))) {
             self.answer(asker, Answer::Failed(failure));
         }
     }
@@ -122,7 +122,7 @@ impl Keeper {
         sandbox: &str,
         id: &str,
         spec: Box<ContainerSpec>,
-        log: File,
+        (log, gate): (File, Option<OwnedFd>),
     ) -> Result<(), Failure> {
         let spec = Rc::new(*spec);
         let prepared = self.prepare(sandbox, id, &spec)?;
@@ -140,19 +140,23 @@ impl Keeper {
         let (error, error_write) = sys::pipe().at(Step::Output, "a pipe")?;
         let shares_pids = sharing.host_pid || sharing.share_pid;
         let pids = (sharing.share_pid && !sharing.host_pid).then(|| pause.end.fd.as_fd());
-        let side = self.fork(!shares_pids, pids, spec.resources.oom_score_adj).at(Step::Clone, "clone")?;
+        let place = self.cgroups.birthplace(&group, false);
+        let score = spec.resources.oom_score_adj;
+        let (side, born) = self.fork(!shares_pids, pids, score, place).at(Step::Clone, "clone")?;
         let Side::Parent { pid, pidfd } = side else {
             let birth = Birth {
                 report: theirs.as_fd(),
                 output: [out_write.as_fd(), error_write.as_fd()],
                 cgroups: &self.cgroups,
                 group: &group,
+                born,
                 spec: &spec,
                 hostname: &pod.spec.hostname,
                 capabilities: prepared.capabilities,
                 last_capability: self.last_capability,
                 file_limit: self.file_limit,
                 filters: filters.as_deref(),
+                gate: gate.as_ref().map(AsFd::as_fd),
             };
             let mut new = NewContainer {
                 pause: pause.end.fd.as_fd(),
@@ -348,9 +352,7 @@ impl Keeper {
     pub(super) fn forget_container(&mut self, id: &str) {
         let Some(container) = self.containers.remove(id) else { return };
         let _ = fs::remove_dir_all(&container.folder);
-        if !self.cgroups.remove(&container.group) {
-            self.busy.insert(container.group, 0);
-        }
+        self.remove_group(&container.group);
         for asker in container.removing {
             self.answer(asker, Answer::Done);
         }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::super::{ContainerSpec, Seccomp};
-use super::cgroup::Cgroups;
+use super::cgroup::{self, Cgroups};
 use super::inside::READY;
 use super::launch::{LOCK_FD, SOCKET_FD};
 use super::seccomp::{self, Filters};
@@ -61,6 +61,24 @@ enum Source {
     CommandReport(u64),
     CommandEnd(u64),
     CommandOutput(u64),
+    GroupEvents(String),
+}
+
+/// What happens at a time.
+#[derive(Clone, Debug)]
+enum Timer {
+    /// A command has had its time.
+    Command(u64),
+    /// A busy group has.
+    Group(String),
+}
+
+/// A group that is removed once its last process has left it.
+#[derive(Debug)]
+struct Busy {
+    /// Tell when that is, where there is a unified tree, until they have told it.
+    events: Option<Watched>,
+    deadline: (Moment, u64),
 }
 
 /// Whom an answer is for: a connection and a request of it.
@@ -102,9 +120,9 @@ struct Keeper {
     sandboxes: BTreeMap<String, Sandbox>,
     containers: BTreeMap<String, Container>,
     commands: BTreeMap<u64, Command>,
-    timers: BTreeMap<(Moment, u64), ()>,
-    /// Groups that were busy when they were to be removed: how often tried.
-    busy: BTreeMap<String, u32>,
+    timers: BTreeMap<(Moment, u64), Timer>,
+    /// Groups that were busy when they were to be removed.
+    busy: BTreeMap<String, Busy>,
     /// Groups that stayed busy past the bound.
     stuck: BTreeSet<String>,
     filters: BTreeMap<u64, Rc<Filters>>,
@@ -265,45 +283,90 @@ impl Keeper {
             Source::CommandReport(id) => self.on_command_report(id),
             Source::CommandEnd(id) => self.on_command_end(id),
             Source::CommandOutput(id) => self.on_command_output(id),
+            Source::GroupEvents(group) => self.on_group_events(&group),
         }
     }
 
     /// Until the next timer, in milliseconds.
     fn timeout(&self) -> i32 {
-        if !self.busy.is_empty() || !self.outbox.is_empty() {
+        if self.busy.values().any(|busy| busy.events.is_none()) || !self.outbox.is_empty() {
             return 1;
         }
-        let Some(((when, _), ())) = self.timers.first_key_value() else { return -1 };
+        let Some(((when, _), _)) = self.timers.first_key_value() else { return -1 };
         let left = when.since(self.clock.moment());
         i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX)
     }
 
     fn run_timers(&mut self) {
         while let Some(entry) = self.timers.first_entry() {
-            let (when, command) = *entry.key();
-            if when > self.clock.moment() {
+            if entry.key().0 > self.clock.moment() {
                 break;
             }
-            entry.remove();
-            self.on_command_timeout(command);
+            match entry.remove() {
+                Timer::Command(command) => self.on_command_timeout(command),
+                Timer::Group(group) => self.on_group_timeout(group),
+            }
         }
     }
 
-    /// Tries again to remove groups that were busy. A process leaves its group a moment after its end is
-    /// told, without a further event on v1.
+    /// Removes a group, now or as soon as its last process has left it; true if it is gone.
+    fn remove_group(&mut self, group: &str) -> bool {
+        if self.busy.contains_key(group) {
+            return false;
+        }
+        if self.cgroups.remove(group) {
+            return true;
+        }
+        // Opened before it is killed, and read before it is waited for: so no change is missed.
+        let events = self.cgroups.events(group);
+        self.cgroups.kill(group);
+        let events = events.filter(|events| cgroup::populated(events.as_fd()));
+        let events =
+            events.and_then(|fd| self.watch(fd, libc::EPOLLPRI, Source::GroupEvents(group.to_owned())).ok());
+        self.next_token += 1;
+        let deadline = (self.clock.moment().after(limits::CGROUP_DRAIN), self.next_token);
+        self.timers.insert(deadline, Timer::Group(group.to_owned()));
+        self.busy.insert(group.to_owned(), Busy { events, deadline });
+        false
+    }
+
+    fn on_group_events(&mut self, group: &str) {
+        let Some(busy) = self.busy.get_mut(group) else { return };
+        let Some(events) = busy.events.take_if(|events| !cgroup::populated(events.fd.as_fd())) else {
+            return;
+        };
+        drop(self.unwatch(events));
+        self.retry_busy();
+    }
+
+    /// Tries again to remove groups that were busy and of which no event will tell: on v1 without a unified
+    /// tree a process leaves its group a moment after its end is told, and with one the other trees may lag
+    /// behind it. Until the group's deadline.
     fn retry_busy(&mut self) {
-        if self.busy.is_empty() {
+        let untold = self.busy.iter().filter(|(_, busy)| busy.events.is_none());
+        let gone: Vec<String> =
+            untold.filter(|(group, _)| self.cgroups.remove(group)).map(|(group, _)| group.clone()).collect();
+        if gone.is_empty() {
             return;
         }
-        for (group, tries) in std::mem::take(&mut self.busy) {
-            if self.cgroups.remove(&group) {
-                continue;
-            }
-            if tries < limits::CGROUP_REMOVAL_TRIES {
-                self.busy.insert(group, tries + 1);
-            } else {
-                self.stuck.insert(group);
-            }
+        for group in gone {
+            self.no_longer_busy(&group);
+        }
+        self.finish_removals();
+    }
+
+    fn no_longer_busy(&mut self, group: &str) {
+        let Some(busy) = self.busy.remove(group) else { return };
+        self.timers.remove(&busy.deadline);
+        if let Some(events) = busy.events {
+            drop(self.unwatch(events));
+        }
+    }
+
+    fn on_group_timeout(&mut self, group: String) {
+        self.no_longer_busy(&group);
+        if self.sandboxes.values().any(|sandbox| sandbox.group == group) {
+            self.stuck.insert(group);
         }
         self.finish_removals();
     }
@@ -376,8 +439,9 @@ impl Keeper {
             Ask::RunSandbox(spec) => self.run_sandbox(asker, spec),
             Ask::RemoveSandbox { sandbox } => self.remove_sandbox(asker, &sandbox),
             Ask::StartContainer { sandbox, id, spec } => {
+                let gate = if fds.len() > 1 { fds.pop() } else { None };
                 let log = fds.pop().map(File::from);
-                self.start_container(asker, &sandbox, &id, spec, log);
+                self.start_container(asker, &sandbox, &id, spec, (log, gate));
             }
             Ask::Signal { id, signal } => self.signal_container(asker, &id, signal),
             Ask::Kill { id } => self.kill_container(asker, &id),
@@ -420,13 +484,15 @@ impl Keeper {
         }
     }
 
-    /// Forks a child into the PID namespace of `pids`, or a new one, with its out-of-memory score.
+    /// Forks a child into the PID namespace of `pids`, or a new one, with its out-of-memory score, in a group of the
+    /// unified tree. Tells whether it was born in that group.
     fn fork(
         &self,
         new_pids: bool,
         pids: Option<BorrowedFd<'_>>,
         oom_score: Option<i32>,
-    ) -> io::Result<sys::Side> {
+        place: Option<OwnedFd>,
+    ) -> io::Result<(sys::Side, bool)> {
         if let Some(pids) = pids {
             sys::setns(pids, libc::CLONE_NEWPID)?;
         }
@@ -435,8 +501,14 @@ impl Keeper {
             let mut file: &File = file;
             let _ = file.write_all(score.as_bytes());
         }
-        let side = sys::fork_into(if new_pids { libc::CLONE_NEWPID } else { 0 });
-        if matches!(side, Ok(sys::Side::Child)) {
+        let flags = if new_pids { libc::CLONE_NEWPID } else { 0 };
+        let side = match &place {
+            // Not every kernel and every delegation allows it; the child then enters by itself.
+            Some(place) => sys::fork_into(flags, Some(place.as_fd())).map(|side| (side, true)),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        let side = side.or_else(|_| sys::fork_into(flags, None).map(|side| (side, false)));
+        if matches!(side, Ok((sys::Side::Child, _))) {
             return side;
         }
         if let Some((file, _)) = &self.oom {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a sandbox is answered as removed only when none of its processes, mounts and groups is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -89,9 +89,10 @@ impl Keeper {
         let (ours, theirs) = packets::pair().at(Step::Setup, "a socket pair")?;
         let new_pids = spec.sharing.share_pid && !spec.sharing.host_pid;
         // The pause process must outlive the containers in a shortage of memory, as the keeper.
-        let side = self.fork(new_pids, None, Some(-998)).at(Step::Clone, "clone")?;
+        let place = self.cgroups.birthplace(&group, true);
+        let (side, born) = self.fork(new_pids, None, Some(-998), place).at(Step::Clone, "clone")?;
         let Side::Parent { pid, pidfd } = side else {
-            inside::become_pause(spec, &group, &self.cgroups, self.title, theirs.as_fd())
+            inside::become_pause(spec, (&group, born), &self.cgroups, self.title, theirs.as_fd())
         };
         drop(theirs);
         let id = spec.id.clone();
@@ -240,16 +241,17 @@ impl Keeper {
 
     /// Completes the removal of every sandbox whose processes have all ended.
     pub(super) fn finish_removals(&mut self) {
-        let alive = |keeper: &Keeper, id: &str, sandbox: &Sandbox| {
-            let of_it = |container: &str| keeper.containers.get(container).is_some_and(|c| c.sandbox == id);
-            sandbox.pause.is_some()
-                || keeper.containers.values().any(|c| c.sandbox == id && c.process.is_some())
-                || keeper.commands.values().any(|command| of_it(&command.container))
+        let commands = self.commands.values().filter_map(|command| self.containers.get(&command.container));
+        let containers = self.containers.values().filter(|container| container.process.is_some());
+        let alive: HashSet<&str> =
+            containers.chain(commands).map(|container| container.sandbox.as_str()).collect();
+        let ended = |id: &str, sandbox: &Sandbox| {
+            matches!(sandbox.phase, Phase::Ending) && sandbox.pause.is_none() && !alive.contains(id)
         };
         let done: Vec<String> = self
             .sandboxes
             .iter()
-            .filter(|(id, sandbox)| matches!(sandbox.phase, Phase::Ending) && !alive(self, id, sandbox))
+            .filter(|(id, sandbox)| ended(id, sandbox))
             .map(|(id, _)| id.clone())
             .collect();
         for id in done {
@@ -266,22 +268,20 @@ impl Keeper {
                 let _ = mount::detach(path);
             }
             sandbox.network.clear();
-            let group = sandbox.group.clone();
-            if self.busy.contains_key(&group) {
-                continue;
-            }
-            let removed = self.cgroups.remove(&group);
-            if !removed && self.stuck.remove(&group) {
+            let (group, gave_up) = (sandbox.group.clone(), sandbox.gave_up);
+            if self.stuck.remove(&group) {
                 self.give_up(&id);
                 continue;
             }
-            if !removed {
-                let gave_up = self.sandboxes.get(&id).is_some_and(|sandbox| sandbox.gave_up);
-                if !gave_up {
-                    self.cgroups.kill(&group);
-                    self.busy.insert(group, 0);
-                }
+            // Given up, it is not waited for again until its removal is asked for again.
+            if !(if gave_up { self.cgroups.remove(&group) } else { self.remove_group(&group) }) {
                 continue;
+            }
+            // Those of its containers are gone with it.
+            let below = format!("{group}/");
+            let of_it = self.busy.keys().filter(|busy| busy.starts_with(&below)).cloned();
+            for busy in of_it.collect::<Vec<_>>() {
+                self.no_longer_busy(&busy);
             }
             let _ = fs::remove_dir_all(self.pod_folder(&id));
             if let Some(sandbox) = self.sandboxes.remove(&id) {

@@ -143,7 +143,7 @@ fn exec_runs_inside() {
     let groups =
         String::from_utf8(exec("cat /proc/1/cgroup /proc/self/cgroup", 5000).unwrap().output).unwrap();
     assert!(!groups.contains("coracle"), "{groups}");
-    let out = exec("echo began; sleep 1000", 100).unwrap();
+    let out = exec("echo began; sleep 1000", 1000).unwrap();
     assert_eq!((out.timed_out, out.output.as_slice()), (true, b"began\n".as_slice()));
     let big = exec("busybox head -c 1000000 /dev/zero", 5000).unwrap();
     assert_eq!(big.output.len(), crate::limits::EXEC_OUTPUT_BYTES);
