@@ -207,6 +207,37 @@ fn limits_are_applied_and_oom_is_told() {
 }
 
 #[test]
+fn limits_hold() {
+    let Some(machine) = Machine::new("limits_hold") else { return };
+    let missing = machine.runtime.without_limits();
+    if !missing.is_empty() {
+        eprintln!("SKIPPED: no cgroups for {missing:?}: limits_hold");
+        return;
+    }
+    let pod = machine.run_sandbox("a");
+    // One process too many.
+    let mut spec = machine.script("forks", "sleep 1000 & sleep 1000 & sleep 1000 & echo all");
+    spec.resources.pids_limit = Some(3);
+    assert_ne!(machine.run(&pod, &spec).code, 0);
+    assert!(!machine.output("forks").contains("all"), "{}", machine.log("forks"));
+    // A twentieth of a core is soon used up.
+    let mut spec = machine.script("burns", "while :; do :; done");
+    spec.resources.cpu_limit_millis = Some(50);
+    let id = machine.runtime.start_container(&pod, &spec).unwrap();
+    let throttled = || {
+        let text = control_file(&machine, "a", &id, "cpu.stat").unwrap();
+        text.lines().any(|line| line.strip_prefix("nr_throttled ").is_some_and(|count| count != "0"))
+    };
+    let clock = SystemClock::new();
+    while !throttled() {
+        assert!(clock.moment().0 < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    machine.runtime.kill(&id).unwrap();
+    assert_eq!(machine.exit(&id).signal, 9);
+}
+
+#[test]
 fn pods_share_what_they_should() {
     let Some(machine) = Machine::new("pods_share_what_they_should") else { return };
     let tmpfs = |sub: &str| Mount {
