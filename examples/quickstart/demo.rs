@@ -49,6 +49,7 @@ pub fn web() -> i32 {
         for stream in listener.incoming().flatten() {
             let (state, answer) = (for_listener.clone(), answer.clone());
             *state.open.lock().unwrap_or_else(|e| e.into_inner()) += 1;
+            state.changed.notify_all();
             thread::spawn(move || {
                 let _ = serve(stream, &answer, &state.ending);
                 *state.open.lock().unwrap_or_else(|e| e.into_inner()) -= 1;
@@ -58,11 +59,29 @@ pub fn web() -> i32 {
     });
     let _ = signals.wait();
     state.ending.store(true, Ordering::Release);
-    let open = state.open.lock().unwrap_or_else(|e| e.into_inner());
-    let patience = Duration::from_secs(5);
-    let _ = state.changed.wait_timeout_while(open, patience, |open| *open > 0);
+    await_last_call(&state);
     println!("ending");
     0
+}
+
+/// Waits until no connection is open and none has come for a while: one that the kernel has taken for us and we have
+/// not yet would be reset by our end.
+fn await_last_call(state: &State) {
+    let (patience, quiet) = (Duration::from_secs(5), Duration::from_millis(200));
+    let mut open = state.open.lock().unwrap_or_else(|e| e.into_inner());
+    loop {
+        let waited = state.changed.wait_timeout_while(open, patience, |open| *open > 0);
+        open = waited.unwrap_or_else(|e| e.into_inner()).0;
+        if *open > 0 {
+            return;
+        }
+        let waited = state.changed.wait_timeout_while(open, quiet, |open| *open == 0);
+        let (guard, late) = waited.unwrap_or_else(|e| e.into_inner());
+        open = guard;
+        if late.timed_out() {
+            return;
+        }
+    }
 }
 
 /// Answers requests until the other side closes, or this server ends.
