@@ -1,6 +1,6 @@
 //! ReplicaSet: keeps as many pods of one template as asked.
 //!
-//! Owns its pods by controller reference and selector. The decision is in [`plan`](self::plan); this file wakes
+//! Owns its pods by controller reference and selector. The decision is in `plan`; this file wakes
 //! keys and carries out. It knows nothing of Deployments, but for asking which sets share an owner.
 //!
 //! Guarantee: the pods to go are the ones that serve least. Invariant: the plan of the state that a plan leads

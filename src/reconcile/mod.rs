@@ -1,7 +1,7 @@
 //! The loop in which everything after the store is written.
 //!
 //! A [`Reconciler`] says which changes wake which of its keys, and what to do for one key. The loop
-//! ([`component`]) owns queue, back-off, timers and tickets; a driver ([`threads`], [`simulation`]) owns the
+//! (`component`) owns queue, back-off, timers and tickets; a driver ([`threads`], [`simulation`]) owns the
 //! threads and the clock. A reconciler owns neither: it decides from a [`View`] and returns a [`Plan`].
 //!
 //! Guarantees: a key is worked on by one thread at a time; every change that matches an interest is observed

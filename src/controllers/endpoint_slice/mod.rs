@@ -1,7 +1,7 @@
 //! Keeps the EndpointSlices of each Service that selects pods.
 //!
 //! Here changes of services, pods, nodes and slices are brought to the services that they concern; what their
-//! slices must hold is decided in [`plan`]. Does nothing for services without a selector, and deletes no slices of a
+//! slices must hold is decided in `plan`. Does nothing for services without a selector, and deletes no slices of a
 //! Service that is gone (the garbage collector does). Invariant: at rest each pod that a Service selects
 //! stands in exactly one of its slices of each address family that it has an address of.
 

@@ -2,7 +2,7 @@
 //!
 //! Owners are found by uid: the same name with another uid is an absent owner, and so is one in another
 //! namespace. All is in one view, so nothing is guessed about owners that were not seen yet. Decides in
-//! [`verdict`]; here it is woken and applied. Invariant: at rest nothing lives whose owners are all absent.
+//! `verdict`; here it is woken and applied. Invariant: at rest nothing lives whose owners are all absent.
 
 #[cfg(test)]
 mod tests;
