@@ -8,9 +8,6 @@ pub const CONFLICT_RETRIES: usize = 64;
 /// The largest object accepted, in bytes of JSON: etcd's request limit, which upstream passes on.
 pub const OBJECT_BYTES: usize = 1536 * 1024;
 
-/// The largest body accepted by the door, in bytes: upstream's limit for a request.
-pub const REQUEST_BYTES: usize = 3 * 1024 * 1024;
-
 /// How many bytes of old revisions the log keeps for watchers that lag.
 pub const LOG_BYTES: usize = 8 * 1024 * 1024;
 
@@ -23,7 +20,7 @@ pub const LOG_AGE: Duration = Duration::from_secs(300);
 /// How many bytes of typed views the store keeps warm. A typed Pod weighs some 22 KB.
 pub const VIEW_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
-const _: () = assert!(OBJECT_BYTES < REQUEST_BYTES && OBJECT_BYTES < LOG_BYTES);
+const _: () = assert!(OBJECT_BYTES < LOG_BYTES);
 
 /// How many log entries a follower reads at a time: enough to keep up, few enough to let others run.
 pub const FOLLOW_BATCH: usize = 256;
@@ -124,7 +121,7 @@ pub const MANIFEST_ALIAS_BYTES: usize = OBJECT_BYTES;
 pub const PATCH_OPERATIONS: usize = 10_000;
 
 /// How many bytes the copies of one JSON patch may add: upstream's limit, that of a request.
-pub const PATCH_COPY_BYTES: usize = REQUEST_BYTES;
+pub const PATCH_COPY_BYTES: usize = 3 * 1024 * 1024;
 
 /// How deep a JSON patch may make an object: what serde_json reads back, so that nothing deeper is ever stored.
 pub const PATCH_DEPTH: usize = 127;
