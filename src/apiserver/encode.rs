@@ -43,10 +43,12 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
     let meta = object.meta();
     let mut terms = Terms::default();
     strategy.terms(object, &mut terms);
-    let (terms, fields) = terms.list.into_iter().partition(|(name, _)| strategy.info().terms.contains(name));
+    let pairs = |indexed: bool| {
+        terms.list.iter().filter(move |(name, _)| strategy.info().terms.contains(name) == indexed)
+    };
     store::Facts {
-        uid: meta.uid.clone().unwrap_or_default(),
-        labels: meta.labels.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        uid: Arc::from(meta.uid.as_deref().unwrap_or_default()),
+        labels: meta.labels.iter().flatten().collect(),
         owners: meta
             .owner_references
             .iter()
@@ -59,8 +61,8 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
             .collect(),
         deleting: meta.deletion_timestamp.is_some(),
         has_finalizers: meta.finalizers.as_ref().is_some_and(|list| !list.is_empty()),
-        terms,
-        fields,
+        terms: pairs(true).map(|(name, value)| (name, value)).collect(),
+        fields: pairs(false).map(|(name, value)| (name, value)).collect(),
     }
 }
 

@@ -302,7 +302,7 @@ mod tests {
         let pod = &change.new.header;
         let old = change.old.as_ref().map(|record| &record.header);
         for set in view.list::<ReplicaSet>(crate::store::Select::Namespace(pod.key.namespace())) {
-            let managed = [Some(pod), old].into_iter().flatten().filter_map(Header::controller);
+            let managed = [Some(pod), old].into_iter().flatten().filter_map(|header| header.controller());
             let mine = managed.into_iter().any(|owner| *owner.uid == *set.uid());
             let selector = selector_of(&set.spec.as_ref().unwrap().selector);
             let comes = old.is_none_or(|old| old.labels != pod.labels || old.controller().is_some());

@@ -13,9 +13,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::Revision;
+use super::{Pairs, Revision};
 use crate::api::selector::LabelSet;
-use crate::api::{Kind, KindId, Object, ObjectKey, Strategy, TermName};
+use crate::api::{Kind, KindId, Object, ObjectKey, Strategy};
 use crate::limits::VIEW_CACHE_BYTES;
 
 type Shared = Arc<dyn Object>;
@@ -31,19 +31,34 @@ pub struct Owner {
     pub blocks: bool,
 }
 
-/// What can be read of an object without decoding it.
+/// What can be read of an object without decoding it: what names it, and its facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The kind.
     pub kind: KindId,
     /// Namespace and name.
     pub key: ObjectKey,
-    /// The uid.
-    pub uid: Arc<str>,
     /// The revision of this version of the object.
     pub revision: Revision,
+    /// The rest, readable as the header's own.
+    pub facts: Facts,
+}
+
+impl Deref for Header {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+/// What a writer finds out about an object when it encodes it, so that nobody has to decode it for that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The uid.
+    pub uid: Arc<str>,
     /// Labels, sorted by key.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
+    pub labels: Pairs,
     /// Owners.
     pub owners: Box<[Owner]>,
     /// Marked for deletion.
@@ -51,26 +66,25 @@ pub struct Header {
     /// Somebody holds the object back.
     pub has_finalizers: bool,
     /// Index terms.
-    pub terms: Box<[(TermName, Box<str>)]>,
+    pub terms: Pairs,
     /// Further fields that can be selected by, without an index.
-    pub fields: Box<[(TermName, Box<str>)]>,
+    pub fields: Pairs,
 }
 
-impl Header {
+impl Facts {
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        let at = self.labels.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
-        Some(&self.labels[at].1)
+        self.labels.get(key)
     }
 
     /// The first value of a term, indexed or not.
     pub fn term(&self, name: &str) -> Option<&str> {
-        self.terms.iter().chain(&self.fields).find(|(term, _)| *term == name).map(|(_, value)| &**value)
+        self.terms.get(name).or_else(|| self.fields.get(name))
     }
 
     /// Whether it has this term with this value.
     pub fn has_term(&self, name: &str, value: &str) -> bool {
-        self.terms.iter().chain(&self.fields).any(|(term, v)| *term == name && **v == *value)
+        self.terms.iter().chain(self.fields.iter()).any(|pair| pair == (name, value))
     }
 
     /// The owner that manages it.
@@ -95,13 +109,10 @@ pub struct Record {
 }
 
 impl Record {
+    /// A record whose typed view, if there is one, others hold.
     pub(super) fn new(header: Header, body: Bytes, view: Option<Shared>, views: &Arc<ViewCache>) -> Record {
-        let weak = view.map(|view| {
-            let weak = Arc::downgrade(&view);
-            views.keep(view, body.len());
-            weak
-        });
-        Record { header, body, view: Mutex::new(weak), views: views.clone() }
+        let view = view.as_ref().map(Arc::downgrade);
+        Record { header, body, view: Mutex::new(view), views: views.clone() }
     }
 
     /// The encoded object: JSON without apiVersion, kind and resourceVersion, metadata first.
@@ -130,7 +141,7 @@ impl Record {
         let shared: Shared = decoded.clone();
         *self.view.lock() = Some(Arc::downgrade(&shared));
         if keep {
-            self.views.keep(shared, self.body.len());
+            drop(self.views.keep(shared, self.body.len()));
         }
         decoded
     }
@@ -149,7 +160,7 @@ impl Record {
         decoded.meta_mut().resource_version = self.header.revision.as_text();
         let shared: Shared = Arc::from(decoded);
         *self.view.lock() = Some(Arc::downgrade(&shared));
-        self.views.keep(shared.clone(), self.body.len());
+        drop(self.views.keep(shared.clone(), self.body.len()));
         shared
     }
 
@@ -178,7 +189,9 @@ pub struct ViewCache {
 }
 
 impl ViewCache {
-    fn keep(&self, view: Shared, body: usize) {
+    /// Keeps a view warm; answers those that went cold for it, to be dropped where nobody waits.
+    #[must_use]
+    pub(super) fn keep(&self, view: Shared, body: usize) -> Vec<Shared> {
         // A typed view weighs some eight times its JSON.
         let weight = body * 8;
         let mut dropped = Vec::new();
@@ -190,7 +203,7 @@ impl ViewCache {
             ring.1 -= weight;
             dropped.push(view);
         }
-        drop(ring);
+        dropped
     }
 }
 
