@@ -383,7 +383,7 @@ mod tests {
         change(server, &key(), |_, deployment| {
             let cause = (CHANGE_CAUSE.to_owned(), format!("image {image}"));
             deployment.metadata.annotations.get_or_insert_default().extend([cause]);
-            let pod = deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+            let pod = deployment.spec_mut().template.spec.as_mut().unwrap();
             pod.containers[0].image = Some(image.to_owned());
             Ok(())
         })

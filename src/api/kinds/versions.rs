@@ -63,14 +63,13 @@ pub(crate) trait Specified {
 pub(crate) trait Told {
     /// Its type; empty where nothing is said.
     fn type_name(&self) -> &str;
+    /// Its status; empty where nothing is said.
+    fn state(&self) -> &str;
 
     /// Whether it is the condition of this type.
     fn is(&self, type_: &str) -> bool {
         self.type_name() == type_
     }
-
-    /// Whether its status is `True`.
-    fn holds(&self) -> bool;
 }
 
 macro_rules! specified {
@@ -96,8 +95,8 @@ macro_rules! told {
                 self.type_.part().map_or("", String::as_str)
             }
 
-            fn holds(&self) -> bool {
-                self.status.part().is_some_and(|status: &String| status == "True")
+            fn state(&self) -> &str {
+                self.status.part().map_or("", String::as_str)
             }
         }
     )+};

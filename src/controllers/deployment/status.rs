@@ -200,7 +200,7 @@ fn note_progress(
         let mut progress = new_condition(PROGRESSING, "True", SET_UPDATED, message, now);
         if let Some(current) = current {
             // Written anew each time, since the time of the last progress is what the deadline counts from.
-            if current.holds() {
+            if current.state() == "True" {
                 progress.last_transition_time = current.last_transition_time;
             }
             remove(status, PROGRESSING);
