@@ -156,6 +156,7 @@ fn in_namespace<'a, T>(
 mod tests {
     use super::*;
     use crate::api::kinds;
+    use crate::api::kinds::versions::Specified;
     use crate::apiserver::{DeleteOptions, Face, Server, ServerConfig, ServiceRange, WriteOptions};
     use crate::store::{Change, Memory, Revision};
     use crate::world::{Entropy, SeededEntropy, World};
@@ -173,7 +174,7 @@ mod tests {
         let mut wakes = Wakes::default();
         let seen = Seen { change, registry: server.registry() };
         if seen.is::<ReplicaSet>() {
-            let selector = |set: &ReplicaSet| set.spec.as_ref().map(|spec| spec.selector.clone());
+            let selector = |set: &ReplicaSet| set.spec().map(|spec| spec.selector.clone());
             claims.owner_seen(&seen, selector, &mut wakes);
         } else if seen.is::<Pod>() {
             claims.owned_seen(&seen, &mut wakes);
@@ -304,7 +305,7 @@ mod tests {
         for set in view.list::<ReplicaSet>(crate::store::Select::Namespace(pod.key.namespace())) {
             let managed = [Some(pod), old].into_iter().flatten().filter_map(|header| header.controller());
             let mine = managed.into_iter().any(|owner| *owner.uid == *set.uid());
-            let selector = selector_of(&set.spec.as_ref().unwrap().selector);
+            let selector = selector_of(&set.spec().unwrap().selector);
             let comes = old.is_none_or(|old| old.labels != pod.labels || old.controller().is_some());
             let fits = !change.deleted && pod.controller().is_none() && comes && selector.matches(pod);
             assert!(!(mine || fits) || woken.contains(set.key()), "{pod:?} wakes {woken:?}");

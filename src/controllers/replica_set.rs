@@ -13,6 +13,7 @@ mod tests;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::api::kinds::versions::Specified;
 use crate::api::{ObjectKey, Registry};
 use crate::reconcile::{Action, Context, Error, Reconciler, Seen, Wakes};
 use crate::store::Interest;
@@ -53,7 +54,7 @@ impl Reconciler for ReplicaSets {
         if seen.is::<Pod>() {
             self.claims.owned_seen(seen, wakes);
         } else {
-            let selector = |set: &ReplicaSet| set.spec.as_ref().map(|spec| spec.selector.clone());
+            let selector = |set: &ReplicaSet| set.spec().map(|spec| spec.selector.clone());
             self.claims.owner_seen(seen, selector, wakes);
         }
     }

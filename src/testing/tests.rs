@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::{Line, Scenario, SimulatedCluster};
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::Specified;
 use crate::client::{DeleteOptions, Error, ListParams, Patch, Propagation};
 use crate::controllers::{pods, rollout};
 use crate::store::{Change, Select, Stored};
@@ -76,7 +77,7 @@ impl Judge {
         let owner = header.controller().map(|owner| owner.uid.to_string());
         if cluster.id_of::<Deployment>() == Some(kind) {
             let deployment: Deployment = change.new.decode();
-            let spec = deployment.spec.unwrap();
+            let spec = deployment.spec().unwrap().clone();
             let wanted = spec.replicas.unwrap();
             let surge = spec.strategy.and_then(|s| s.rolling_update).and_then(|r| r.max_surge);
             let surge = match surge {

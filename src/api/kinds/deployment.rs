@@ -11,9 +11,9 @@ use serde_json::json;
 use super::age::since;
 use super::canonical::{Canonical, canonical, fill};
 use super::fields::text;
-use super::part::Part;
 use super::pod_spec::{default_template, validate_template};
 use super::replica_set::{MORE_THAN_ALL, containers_text};
+use super::versions::Specified;
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::meta::{IMMUTABLE, NEGATIVE, validate_not_negative};
 use crate::api::names::{check_name, is_dns1123_subdomain, is_percent};
@@ -39,7 +39,7 @@ impl Kind for Deployment {
     }
 
     fn set_defaults(&mut self) {
-        let spec: &mut DeploymentSpec = self.spec.part_mut();
+        let spec = self.spec_mut();
         spec.replicas.get_or_insert(1);
         let strategy = spec.strategy.get_or_insert_default();
         if text(&strategy.type_).is_empty() {
@@ -74,8 +74,7 @@ impl Kind for Deployment {
     }
 
     fn validate(&self, errors: &mut FieldErrors) {
-        let spec: Option<&DeploymentSpec> = self.spec.part();
-        let Some(spec) = spec else { return };
+        let Some(spec) = self.spec() else { return };
         let path = FieldPath::new("spec");
         validate_not_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), errors);
         validate_template(&spec.selector, &spec.template, &path, errors);
@@ -95,8 +94,7 @@ impl Kind for Deployment {
     }
 
     fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
-        let (new, old): (Option<&DeploymentSpec>, _) = (self.spec.part(), old.spec.part());
-        let (Some(new), Some(old)): (_, Option<&DeploymentSpec>) = (new, old) else { return };
+        let (Some(new), Some(old)) = (self.spec(), old.spec()) else { return };
         if new.selector != old.selector {
             errors.invalid(&FieldPath::new("spec").child("selector"), json!(new.selector), IMMUTABLE);
         }
@@ -121,7 +119,7 @@ impl Kind for Deployment {
 
     fn row(&self, now: Timestamp) -> Vec<String> {
         let (none, empty) = (DeploymentSpec::default(), DeploymentStatus::default());
-        let spec: &DeploymentSpec = self.spec.part().unwrap_or(&none);
+        let spec = self.spec().unwrap_or(&none);
         let status = self.status.as_ref().unwrap_or(&empty);
         let (names, images) = containers_text(Some(&spec.template));
         vec![
@@ -226,8 +224,7 @@ fn number_of(amount: &IntOrString) -> i64 {
 
 impl Canonical for Deployment {
     fn make_canonical(&mut self) {
-        let spec: &mut DeploymentSpec = self.spec.part_mut();
-        spec.make_canonical();
+        self.spec_mut().make_canonical();
         fill(&mut self.status);
     }
 }
@@ -236,6 +233,7 @@ canonical! {
     DeploymentCondition {
         drop: message, reason;
         keep: last_transition_time, last_update_time;
+        text: type_, status;
     }
     DeploymentSpec {
         drop: min_ready_seconds, paused;

@@ -11,7 +11,6 @@ mod fields;
 mod lease;
 mod namespace;
 mod node;
-pub mod part;
 mod pod;
 mod pod_spec;
 mod replica_set;
@@ -19,6 +18,7 @@ mod resources;
 mod secret;
 mod service;
 mod service_account;
+pub(crate) mod versions;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::age::since;
 use super::canonical::{Canonical, canonical, fill};
-use super::part::Part;
 use super::pod_spec::{default_template, validate_template};
+use super::versions::Specified;
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::meta::{IMMUTABLE, validate_not_negative};
 use crate::api::names::{check_name, is_dns1123_subdomain};
@@ -37,7 +37,7 @@ impl Kind for ReplicaSet {
     }
 
     fn set_defaults(&mut self) {
-        let spec: &mut ReplicaSetSpec = self.spec.part_mut();
+        let spec = self.spec_mut();
         spec.replicas.get_or_insert(1);
         default_template(spec.template.get_or_insert_default());
     }
@@ -59,8 +59,7 @@ impl Kind for ReplicaSet {
     }
 
     fn validate(&self, errors: &mut FieldErrors) {
-        let spec: Option<&ReplicaSetSpec> = self.spec.part();
-        let Some(spec) = spec else { return };
+        let Some(spec) = self.spec() else { return };
         let path = FieldPath::new("spec");
         validate_not_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), errors);
         validate_not_negative(spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds"), errors);
@@ -69,8 +68,7 @@ impl Kind for ReplicaSet {
     }
 
     fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
-        let (new, old): (Option<&ReplicaSetSpec>, _) = (self.spec.part(), old.spec.part());
-        let (Some(new), Some(old)): (_, Option<&ReplicaSetSpec>) = (new, old) else { return };
+        let (Some(new), Some(old)) = (self.spec(), old.spec()) else { return };
         if new.selector != old.selector {
             errors.invalid(&FieldPath::new("spec").child("selector"), json!(new.selector), IMMUTABLE);
         }
@@ -113,7 +111,7 @@ impl Kind for ReplicaSet {
     }
 
     fn row(&self, now: Timestamp) -> Vec<String> {
-        let spec: Option<&ReplicaSetSpec> = self.spec.part();
+        let spec = self.spec();
         let status = self.status.as_ref();
         let template = spec.and_then(|spec| spec.template.as_ref());
         let (names, images) = containers_text(template);
@@ -144,8 +142,7 @@ pub(super) fn containers_text(template: Option<&PodTemplateSpec>) -> (String, St
 
 impl Canonical for ReplicaSet {
     fn make_canonical(&mut self) {
-        let spec: &mut ReplicaSetSpec = self.spec.part_mut();
-        spec.make_canonical();
+        self.spec_mut().make_canonical();
         fill(&mut self.status);
     }
 }
@@ -154,6 +151,7 @@ canonical! {
     ReplicaSetCondition {
         drop: message, reason;
         keep: last_transition_time;
+        text: type_, status;
     }
     ReplicaSetSpec {
         drop: min_ready_seconds;

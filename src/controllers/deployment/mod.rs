@@ -28,6 +28,7 @@ mod tests;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use super::claim::Claims;
+use crate::api::kinds::versions::Specified;
 use crate::api::{ObjectKey, Registry};
 use crate::reconcile::{Action, Context, Error, Reconciler, Seen, Wakes};
 use crate::store::Interest;
@@ -79,7 +80,7 @@ impl Reconciler for Deployments {
         if seen.is::<ReplicaSet>() {
             self.claims.owned_seen(seen, wakes);
         } else {
-            let selector = |it: &Deployment| it.spec.as_ref().map(|spec| spec.selector.clone());
+            let selector = |it: &Deployment| it.spec().map(|spec| spec.selector.clone());
             self.claims.owner_seen(seen, selector, wakes);
         }
     }

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::{Part, Specified, Told};
 use crate::api::meta::time_now_meta;
 use crate::api::names::{check_name, generate_name, is_dns1123_subdomain};
 use crate::api::selector::Selector;
@@ -59,7 +60,7 @@ pub(super) fn plan(scene: &Scene<'_>, key: &ObjectKey) -> Decision {
     let mut decision = Decision::default();
     let Some(set) = scene.view.get::<ReplicaSet>(key) else { return decision };
     let shared = set.shared();
-    let Some(spec) = &shared.spec else { return decision };
+    let Some(spec) = shared.spec() else { return decision };
     let family = gather(scene, set, spec, &mut decision.claims);
     if !family.set.is_deleting() {
         manage(scene, &family, &mut decision.replicas);
@@ -73,7 +74,7 @@ pub(super) fn report(scene: &Scene<'_>, key: &ObjectKey, sentence: &str) -> Plan
     let mut plan = Plan::new();
     let Some(set) = scene.view.get::<ReplicaSet>(key) else { return plan };
     let shared = set.shared();
-    let Some(spec) = &shared.spec else { return plan };
+    let Some(spec) = shared.spec() else { return plan };
     let family = gather(scene, set, spec, &mut Plan::new());
     let failure = if family.active.len() < wanted(spec) {
         let message = format!("Error creating: {sentence}");
@@ -265,11 +266,11 @@ fn conditions(
 ) -> Option<Vec<ReplicaSetCondition>> {
     let mut list = old.conditions.clone().unwrap_or_default();
     match failure {
-        None => list.retain(|condition| condition.type_ != "ReplicaFailure"),
-        Some(_) if list.iter().any(|condition| condition.type_ == "ReplicaFailure") => {}
+        None => list.retain(|condition| !condition.is("ReplicaFailure")),
+        Some(_) if list.iter().any(|condition| condition.is("ReplicaFailure")) => {}
         Some((reason, message)) => list.push(ReplicaSetCondition {
-            type_: "ReplicaFailure".to_owned(),
-            status: "True".to_owned(),
+            type_: Part::of("ReplicaFailure".to_owned()),
+            status: Part::of("True".to_owned()),
             reason: Some(reason.to_owned()),
             message: Some(message),
             last_transition_time: Some(time_now_meta(now)),

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use super::ReplicaSets;
 use super::plan::{self, Decision, Scene};
+use crate::api::kinds::versions::Told;
 use crate::api::{Kind, Object, ObjectKey, StatusError, kinds};
 use crate::apiserver::{
     Admission, Attempt, DeleteOptions, Face, Operation, Server, ServerConfig, ServiceRange, WriteOptions,
@@ -234,7 +235,7 @@ impl Fixture {
                 status.terminating_replicas.unwrap()
             ));
             assert_eq!(status.observed_generation, set.metadata.generation);
-            let failed = status.conditions.iter().flatten().any(|c| c.type_ == "ReplicaFailure");
+            let failed = status.conditions.iter().flatten().any(|c| c.is("ReplicaFailure"));
             if failed {
                 told.push("failed".to_owned());
             }
@@ -407,7 +408,7 @@ fn a_set_that_is_refused_its_pods_says_so_and_goes_on_later() {
     let set = fixture.view().get::<ReplicaSet>(&key()).unwrap();
     let condition = set.status.as_ref().unwrap().conditions.as_ref().unwrap()[0].clone();
     assert_eq!(
-        (condition.type_.as_str(), condition.reason.as_deref()),
+        (condition.type_name(), condition.reason.as_deref()),
         ("ReplicaFailure", Some("FailedCreate"))
     );
     let message = condition.message.unwrap();
