@@ -360,3 +360,7 @@ pub const CGROUP_MOVES: usize = 64;
 /// How often the lock of a place in the cgroup tree is tried, a millisecond apart: its holders need
 /// microseconds, and whoever holds it longer must not keep a cluster from starting.
 pub const CGROUP_LOCK_TRIES: u32 = 200;
+
+/// How long a ready pod may wait to count as available until the Services that select it are programmed. As with
+/// [`DRAIN_MOST`], a proxy needs some milliseconds; two seconds only pass where it is stuck or gone.
+pub const PROGRAM_MOST: Duration = Duration::from_secs(2);

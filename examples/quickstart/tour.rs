@@ -86,7 +86,6 @@ fn tour(cluster: &Cluster, steps: &mut Steps) -> Outcome<()> {
     steps.done("the deployment is available");
 
     let target = service_address(&client)?;
-    first_answer(target)?;
     let answers = (0..6).map(|_| visit(target)).collect::<Result<Vec<_>, _>>()?;
     note(&answers.join("\n"));
     steps.done(&format!("6 connections to the Service at {target} are answered"));
@@ -136,18 +135,6 @@ fn service_address(client: &Client) -> Outcome<SocketAddr> {
     let spec = service.spec.as_ref().ok_or("the Service has no spec")?;
     let ip: IpAddr = spec.cluster_ip.as_deref().ok_or("the Service has no address")?.parse()?;
     Ok(SocketAddr::new(ip, 80))
-}
-
-/// Waits until the Service is programmed: a deployment is available a moment before.
-fn first_answer(target: SocketAddr) -> Outcome<()> {
-    let began = Instant::now();
-    loop {
-        match visit(target) {
-            Ok(_) => return Ok(()),
-            Err(cause) if began.elapsed() > PATIENCE => return Err(cause.into()),
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
 }
 
 fn expect_version(target: SocketAddr, version: &str) -> Outcome<()> {
