@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::load::{Load, visit};
-use crate::machine::traces;
+use crate::machine::Marks;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -44,19 +44,26 @@ fn note(text: &str) {
 
 /// The whole tour.
 pub fn run() -> Outcome<()> {
-    if !private::is_root() {
+    let alone = !private::is_root();
+    if alone {
         private::enter()?;
         println!(
             "Not root: everything happens in private namespaces, without cgroup limits, and the Service address is \
              reachable from inside only."
         );
     }
-    let before = traces();
     let mut steps = Steps(Instant::now());
     let cluster = Cluster::builder().node("node-1").start()?;
     steps.done("a cluster with one node is ready");
     for warning in cluster.linux_node().into_iter().flat_map(|node| node.warnings()) {
         note(warning);
+    }
+    let marks = Marks::of(cluster.linux_node().ok_or("there is no node")?.cluster_id(), alone);
+    let seen = marks.traces();
+    for what in ["link", "route", "process", "nftables table", "folder"] {
+        if !seen.iter().any(|trace| trace.starts_with(what)) {
+            return Err(format!("no {what} of the cluster is found, and so none would be missed").into());
+        }
     }
     let toured = tour(&cluster, &mut steps);
     if toured.is_err() {
@@ -65,7 +72,7 @@ pub fn run() -> Outcome<()> {
     cluster.shutdown()?;
     steps.done("the cluster has ended");
     toured?;
-    let left: Vec<String> = traces().difference(&before).cloned().collect();
+    let left: Vec<String> = marks.traces().into_iter().collect();
     if !left.is_empty() {
         return Err(format!("left on the machine: {}", left.join(", ")).into());
     }
