@@ -101,7 +101,7 @@ impl Drop for Host {
 
 const WEB: &str = "mkdir /page; echo I live > /page/index.html; exec httpd -f -p 8080 -h /page";
 
-const MANY: &str = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: many}, spec: {replicas: 3, selector: {matchLabels: {app: many}}, template: {metadata: {labels: {app: many}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: main, image: BUSYBOX, command: [sleep, '100000']}]}}}}";
+const MANY: &str = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: many, labels: {app: many}}, spec: {replicas: 3, selector: {matchLabels: {app: many}}, template: {metadata: {labels: {app: many}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: main, image: BUSYBOX, command: [sleep, '100000']}]}}}}";
 
 /// A pod that serves, and its Service.
 fn serve(rig: &Rig) -> std::net::SocketAddr {
