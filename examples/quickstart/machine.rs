@@ -70,7 +70,8 @@ impl Marks {
         let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
         title.starts_with("coracle-") && title.contains(&self.id)
             || read(format!("/proc/{pid}/cgroup")).contains(&format!("coracle-{}", self.id))
-            || self.alone && exe.is_some() && exe == fs::read_link("/proc/self/exe").ok()
+            // The first process of private namespaces is ours too, and stays with us.
+            || self.alone && pid != 1 && exe.is_some() && exe == fs::read_link("/proc/self/exe").ok()
     }
 }
 
