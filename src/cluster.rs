@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use crate::api::{Registry, StatusError, kinds};
 use crate::apiserver::{Admission, Server, ServerConfig, ServiceRange};
 use crate::client::{Client, Condition};
-use crate::controllers;
+use crate::controllers::{self, Programmed};
 use crate::limits::NODE_READY;
 use crate::node::agent::hollow::{self, HollowNetwork};
 use crate::node::agent::{NodeAgent, NodeConfig};
@@ -211,7 +211,13 @@ impl ClusterBuilder {
         write_namespaces(&server)?;
         let threads = Threads::start(&self.world).map_err(|cause| StartError::Threads(cause.to_string()))?;
         let spawner: Arc<dyn Spawner> = threads.clone();
-        start_control_plane(&server, &self.world, &spawner);
+        #[cfg(target_os = "linux")]
+        let covered = self.node.is_some().then(linux::Coverage::default);
+        #[cfg(target_os = "linux")]
+        let programmed = covered.clone().map(|covered| Arc::new(covered) as Arc<dyn Programmed>);
+        #[cfg(not(target_os = "linux"))]
+        let programmed = None;
+        start_control_plane(programmed, &server, &self.world, &spawner);
         for add in self.reconcilers {
             add(&server, &self.world, &spawner);
         }
@@ -225,8 +231,8 @@ impl ClusterBuilder {
             node: None,
         };
         #[cfg(target_os = "linux")]
-        if let (Some(spec), Some(ranges)) = (self.node, ranges) {
-            let (node, agent) = linux::start(spec, ranges, &cluster.server, &self.world, &spawner)?;
+        if let (Some(spec), Some(ranges), Some(covered)) = (self.node, ranges, covered) {
+            let (node, agent) = linux::start(spec, ranges, covered, &cluster.server, &self.world, &spawner)?;
             cluster.node = Some(node);
             agents.push(agent);
         }
@@ -253,9 +259,14 @@ pub(crate) fn write_namespaces(server: &Arc<Server>) -> Result<(), StatusError> 
     Ok(())
 }
 
-/// The controllers and the scheduler of every cluster.
-pub(crate) fn start_control_plane(server: &Arc<Server>, world: &World, spawner: &Arc<dyn Spawner>) {
-    controllers::start_all(server, world, spawner);
+/// The controllers and the scheduler of every cluster. Hollow pods need no `programmed`: nobody connects to them.
+pub(crate) fn start_control_plane(
+    programmed: Option<Arc<dyn Programmed>>,
+    server: &Arc<Server>,
+    world: &World,
+    spawner: &Arc<dyn Spawner>,
+) {
+    controllers::start_all(programmed, server, world, spawner);
     Loop::start(Scheduler::new(Profile::default()), server, world, spawner);
 }
 

@@ -360,3 +360,18 @@ pub const CGROUP_MOVES: usize = 64;
 /// How often the lock of a place in the cgroup tree is tried, a millisecond apart: its holders need
 /// microseconds, and whoever holds it longer must not keep a cluster from starting.
 pub const CGROUP_LOCK_TRIES: u32 = 200;
+
+/// How long a ready pod may wait to count as available until the Services that select it are programmed. As with
+/// [`DRAIN_MOST`], a proxy needs some milliseconds; two seconds only pass where it is stuck or gone.
+pub const PROGRAM_MOST: Duration = Duration::from_secs(2);
+
+/// How long an agent waits before it starts a runtime again that died soon after it was started; twice as long each
+/// time. The first restart is at once.
+pub const RUNTIME_RESTART_FIRST: Duration = Duration::from_millis(100);
+
+/// How often in a row a runtime that dies soon, or does not start, is started again: the waits add up to some 100
+/// seconds, and what is still wrong then needs a person.
+pub const RUNTIME_RESTARTS: u32 = 10;
+
+/// How long a runtime must have lived for its death to count as the first again.
+pub const RUNTIME_STEADY: Duration = Duration::from_secs(60);

@@ -137,6 +137,11 @@ impl Claims {
         }
     }
 
+    /// The owner that manages an object.
+    pub fn owner_of(&self, header: &Header) -> Option<&ObjectKey> {
+        self.by_uid.get(&header.controller()?.uid)
+    }
+
     /// The objects of a namespace that nobody manages.
     pub fn orphans(&self, namespace: &str) -> Vec<ObjectKey> {
         let start = ObjectKey::new(namespace, "");

@@ -17,6 +17,7 @@ use crate::api::names::{check_name, generate_name, is_dns1123_subdomain};
 use crate::api::selector::Selector;
 use crate::controllers::claim::{Claim, adopt, controller_reference, judge, release, selector_of};
 use crate::controllers::pods;
+use crate::controllers::programmed::Unprogrammed;
 use crate::limits::{BURST_REPLICAS, GENERATED_NAME_TRIES};
 use crate::reconcile::{EventType, Plan, View};
 use crate::store::{Select, Stored};
@@ -28,6 +29,8 @@ pub(super) struct Scene<'a> {
     pub view: &'a View,
     /// The pods of the namespace that nobody manages.
     pub orphans: &'a [ObjectKey],
+    /// The pods that are not available yet, ready or not.
+    pub held: &'a Unprogrammed,
     /// The time.
     pub now: Timestamp,
     /// Draws the names of pods.
@@ -238,7 +241,8 @@ fn write_status(scene: &Scene<'_>, family: &Family<'_>, failure: Option<(&str, S
         i32::try_from(family.active.iter().filter(|pod| test(pod)).count()).unwrap_or(i32::MAX)
     };
     let ready = count(&|pod| pods::is_ready(pod));
-    let available = count(&|pod| pods::is_available(pod, min_ready, scene.now));
+    let is_held = |pod: &Stored<Pod>| scene.held.uids.contains(pod.uid());
+    let available = count(&|pod| pods::is_available(pod, min_ready, scene.now) && !is_held(pod));
     let status = ReplicaSetStatus {
         replicas: count(&|_| true),
         fully_labeled_replicas: Some(count(&|pod| labels.matches(pod.header()))),
@@ -251,6 +255,9 @@ fn write_status(scene: &Scene<'_>, family: &Family<'_>, failure: Option<(&str, S
     let status = normal(status);
     if normal(old) != status {
         plan.update_status(ReplicaSet { status: Some(status), ..set.as_ref().clone() });
+    }
+    if let Some(wait) = scene.held.look_in {
+        plan.look_again(wait);
     }
     if min_ready > 0 && ready != available {
         let waits = family.active.iter().filter_map(|pod| pods::available_in(pod, min_ready, scene.now));

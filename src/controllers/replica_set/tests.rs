@@ -18,6 +18,7 @@ use crate::api::{Kind, Object, ObjectKey, StatusError, kinds};
 use crate::apiserver::{
     Admission, Attempt, DeleteOptions, Face, Operation, Server, ServerConfig, ServiceRange, WriteOptions,
 };
+use crate::controllers::programmed::Unprogrammed;
 use crate::reconcile::simulation::{Rest, Simulation};
 use crate::reconcile::{Loop, Spawner, Step};
 use crate::store::{Memory, Select, Snapshot, Stored};
@@ -176,7 +177,9 @@ impl Fixture {
         let view = self.view();
         let orphans = self.orphans();
         let world = self.simulation.world().clone();
-        call(&Scene { view: &view, orphans: &orphans, now: world.clock.now(), entropy: &*world.entropy })
+        let held = Unprogrammed::default();
+        let (now, entropy) = (world.clock.now(), &*world.entropy);
+        call(&Scene { view: &view, orphans: &orphans, held: &held, now, entropy })
     }
 
     fn plan(&self) -> Decision {

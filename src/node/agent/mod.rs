@@ -28,6 +28,7 @@ mod probe;
 mod registration;
 mod resources;
 mod restart;
+mod revival;
 pub mod seams;
 mod security;
 mod statics;
