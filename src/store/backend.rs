@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::Revision;
-use super::record::Facts;
+use super::record::{Facts, Warm};
 use super::snapshot::State;
 use crate::api::{KindId, Object, ObjectKey};
 
@@ -99,7 +99,7 @@ pub struct Leftover {
     /// The state before.
     pub(super) state: Option<Arc<State>>,
     /// Typed views that went out of the cache.
-    pub(super) views: Vec<Arc<dyn Object>>,
+    pub(super) views: Vec<Warm>,
 }
 
 /// Where a backend delivers what it decided.

@@ -37,10 +37,11 @@ pub use record::{Facts, Header, Owner, Record, Stored, ViewCache};
 pub use snapshot::{Select, Snapshot};
 pub use watch::{Interest, Wake, Within};
 
-use crate::api::{KindId, Object, ObjectKey, Registry};
+use crate::api::{KindId, ObjectKey, Registry};
 use crate::limits::FOLLOW_BATCH;
 use crate::world::{Clock, World};
 use log::Log;
+use record::Warm;
 use snapshot::State;
 use watch::{Subscription, Watchers};
 
@@ -226,12 +227,7 @@ impl Inner {
     }
 
     /// The record of a decided change, and the views that went out of the cache for it.
-    fn record(
-        &self,
-        decided: &Decided,
-        write: Write,
-        dropped: &mut Vec<Arc<dyn Object>>,
-    ) -> Result<Record, String> {
+    fn record(&self, decided: &Decided, write: Write, dropped: &mut Vec<Warm>) -> Result<Record, String> {
         let (body, facts, view) = match write {
             Write::Own(draft) => (draft.body, draft.facts, draft.view),
             Write::Bytes(body) => {
@@ -243,11 +239,11 @@ impl Inner {
             Header { kind: decided.kind, key: decided.key.clone(), revision: decided.revision, facts };
         let view = view.map(|mut view| {
             view.meta_mut().resource_version = Some(decided.revision.0.to_string());
-            let view: Arc<dyn Object> = Arc::from(view);
+            let view = Warm::new(Arc::from(view));
             *dropped = self.views.keep(view.clone(), body.len());
             view
         });
-        Ok(Record::new(header, body, view, &self.views))
+        Ok(Record::new(header, body, view.as_ref(), &self.views))
     }
 }
 

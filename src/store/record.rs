@@ -20,6 +20,10 @@ use crate::limits::VIEW_CACHE_BYTES;
 
 type Shared = Arc<dyn Object>;
 
+/// What the cache holds of a view. A record points here and not to the view, because what a weak pointer points
+/// to keeps its memory: a small handle, and not a whole struct.
+pub(super) type Warm = Arc<Shared>;
+
 /// An owner of an object, as far as the store indexes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -104,14 +108,14 @@ pub struct Record {
     /// What can be read at once.
     pub header: Header,
     body: Bytes,
-    view: Mutex<Option<Weak<dyn Object>>>,
+    view: Mutex<Weak<Shared>>,
     views: Arc<ViewCache>,
 }
 
 impl Record {
-    /// A record whose typed view, if there is one, others hold.
-    pub(super) fn new(header: Header, body: Bytes, view: Option<Shared>, views: &Arc<ViewCache>) -> Record {
-        let view = view.as_ref().map(Arc::downgrade);
+    /// A record, with its typed view if its writer left one.
+    pub(super) fn new(header: Header, body: Bytes, view: Option<&Warm>, views: &Arc<ViewCache>) -> Record {
+        let view = view.map_or_else(Weak::new, Arc::downgrade);
         Record { header, body, view: Mutex::new(view), views: views.clone() }
     }
 
@@ -132,23 +136,21 @@ impl Record {
     }
 
     fn view<K: Kind>(&self, keep: bool) -> Arc<K> {
-        if let Some(view) = self.view.lock().as_ref().and_then(Weak::upgrade)
+        if let Some(view) = self.warm()
             && let Ok(view) = view.shared_any().downcast::<K>()
         {
             return view;
         }
         let decoded: Arc<K> = Arc::new(self.decode());
-        let shared: Shared = decoded.clone();
-        *self.view.lock() = Some(Arc::downgrade(&shared));
         if keep {
-            drop(self.views.keep(shared, self.body.len()));
+            self.keep(decoded.clone());
         }
         decoded
     }
 
     /// The object, shared, for those who know its kind at run time only. `strategy` must be its kind's.
     pub fn object(&self, strategy: &dyn Strategy) -> Arc<dyn Object> {
-        if let Some(view) = self.view.lock().as_ref().and_then(Weak::upgrade) {
+        if let Some(view) = self.warm() {
             return view;
         }
         let decoded = strategy.decode(&self.body);
@@ -159,9 +161,18 @@ impl Record {
         };
         decoded.meta_mut().resource_version = self.header.revision.as_text();
         let shared: Shared = Arc::from(decoded);
-        *self.view.lock() = Some(Arc::downgrade(&shared));
-        drop(self.views.keep(shared.clone(), self.body.len()));
+        self.keep(shared.clone());
         shared
+    }
+
+    fn warm(&self) -> Option<Shared> {
+        self.view.lock().upgrade().map(|warm| Shared::clone(&warm))
+    }
+
+    fn keep(&self, view: Shared) {
+        let warm = Arc::new(view);
+        *self.view.lock() = Arc::downgrade(&warm);
+        drop(self.views.keep(warm, self.body.len()));
     }
 
     /// Decodes the body anew. A body that does not decode never enters the store, so the empty object that
@@ -185,13 +196,13 @@ impl fmt::Debug for Record {
 /// The typed views in use, bounded by the bytes of their bodies: the oldest goes first.
 #[derive(Default)]
 pub struct ViewCache {
-    ring: Mutex<(VecDeque<(Shared, usize)>, usize)>,
+    ring: Mutex<(VecDeque<(Warm, usize)>, usize)>,
 }
 
 impl ViewCache {
     /// Keeps a view warm; answers those that went cold for it, to be dropped where nobody waits.
     #[must_use]
-    pub(super) fn keep(&self, view: Shared, body: usize) -> Vec<Shared> {
+    pub(super) fn keep(&self, view: Warm, body: usize) -> Vec<Warm> {
         // A typed view weighs some eight times its JSON.
         let weight = body * 8;
         let mut dropped = Vec::new();
