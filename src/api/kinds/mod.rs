@@ -16,9 +16,12 @@ mod pod;
 mod pod_spec;
 mod replica_set;
 mod resources;
+mod rules;
 mod secret;
 mod service;
 mod service_account;
+mod shares;
+mod workload;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;

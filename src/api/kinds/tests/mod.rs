@@ -60,6 +60,7 @@ pub(super) fn check<K: Kind>(yaml: &str, expected: &str) {
     let mut errors = FieldErrors::default();
     validate_meta(object.metadata(), K::SCOPE, &K::validate_name, &mut errors);
     object.validate(&mut errors);
+    object.validate_create(&mut errors);
     assert_eq!(lines(errors), expected, "{yaml}");
 }
 
