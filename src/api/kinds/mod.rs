@@ -7,6 +7,7 @@ mod claims;
 mod conditions;
 mod config_map;
 mod controller_revision;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption_budget;
@@ -17,6 +18,7 @@ mod fields;
 mod ingress;
 mod ingress_class;
 mod ip_address;
+mod job;
 mod lease;
 mod namespace;
 mod network_policy;
@@ -38,6 +40,7 @@ mod stateful_set;
 mod workload;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Event, Namespace, Node, Pod, PodTemplate, ReplicationController, Secret, Service,
@@ -74,6 +77,8 @@ pub fn builtin() -> Registry {
         .with::<ReplicationController>()
         .with::<PodTemplate>()
         .with::<Endpoints>()
+        .with::<Job>()
+        .with::<CronJob>()
         .with::<PodDisruptionBudget>()
         .with::<NetworkPolicy>()
         .with::<Ingress>()
