@@ -2,6 +2,7 @@
 //! moves, index terms, printer columns. Adding a kind is adding one file and one line here.
 
 mod age;
+mod autoscaler;
 mod canonical;
 mod claims;
 mod conditions;
@@ -40,6 +41,7 @@ mod stateful_set;
 mod workload;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
@@ -50,6 +52,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{IPAddress, Ingress, IngressClass, NetworkPolicy, ServiceCIDR};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+pub use self::autoscaler::{ConvertError, convert as convert_autoscaler};
 pub use self::namespace::prepare_namespace_finalize;
 use super::registry::Registry;
 
@@ -79,6 +82,7 @@ pub fn builtin() -> Registry {
         .with::<Endpoints>()
         .with::<Job>()
         .with::<CronJob>()
+        .with::<HorizontalPodAutoscaler>()
         .with::<PodDisruptionBudget>()
         .with::<NetworkPolicy>()
         .with::<Ingress>()
