@@ -1,9 +1,8 @@
 //! Conditions in the shape that many kinds share: their checks. Their canonical form stands beside the Service,
-//! which had them first.
+//! which had them first. A time that is missing is refused where they are decoded.
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::error::{FieldErrors, FieldPath};
@@ -38,10 +37,6 @@ fn validate_condition(condition: &Condition, path: &FieldPath<'_>, errors: &mut 
     if generation < 0 {
         let detail = "must be greater than or equal to zero";
         errors.invalid(&path.child("observedGeneration"), generation, detail);
-    }
-    // The types give the beginning of time to a field that is not there.
-    if condition.last_transition_time.0 == Timestamp::UNIX_EPOCH {
-        errors.required(&path.child("lastTransitionTime"), "");
     }
     let reason = path.child("reason");
     if condition.reason.is_empty() {

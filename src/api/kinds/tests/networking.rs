@@ -59,10 +59,9 @@ status: {currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPo
         > status: {expectedPods: -1, disruptionsAllowed: -2}
           status.disruptionsAllowed: Invalid value: -2: must be greater than or equal to 0
           status.expectedPods: Invalid value: -1: must be greater than or equal to 0
-        > status: {conditions: [{type: A, status: Odd, reason: '', observedGeneration: -1}, {type: A, status: 'True', reason: '1', message: '', lastTransitionTime: '2026-05-01T11:00:00Z'}]}
+        > status: {conditions: [{type: A, status: Odd, reason: '', message: '', observedGeneration: -1, lastTransitionTime: '2026-05-01T11:00:00Z'}, {type: A, status: 'True', reason: '1', message: '', lastTransitionTime: '2026-05-01T11:00:00Z'}]}
           status.conditions[0].status: Unsupported value: "Odd": supported values: "False", "True", "Unknown"
           status.conditions[0].observedGeneration: Invalid value: -1: must be greater than or equal to zero
-          status.conditions[0].lastTransitionTime: Required value
           status.conditions[0].reason: Required value
           status.conditions[1].type: Duplicate value: "A"
           status.conditions[1].reason: Invalid value: "1": a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')
@@ -105,6 +104,7 @@ spec: {egress: [{ports: [{port: 80, protocol: TCP}]}], podSelector: {}, policyTy
         > spec: {egress: [{ports: [{port: 0}, {port: A_}]}]}
           spec.egress[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive
           spec.egress[0].ports[1].port: Invalid value: "A_": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)
+          spec.egress[0].ports[1].port: Invalid value: "A_": must contain at least one letter (a-z)
         > spec: {ingress: [{ports: [{endPort: 90}]}]}
           spec.ingress[0].ports[0].endPort: Invalid value: 90: may not be specified when `port` is not specified
         > spec: {ingress: [{ports: [{port: http, endPort: 90}]}]}
@@ -186,6 +186,7 @@ status: {loadBalancer: {}}
           spec.defaultBackend.service.port.number: Invalid value: 70000: must be between 1 and 65535, inclusive
         > spec: {defaultBackend: {service: {port: {number: 0, name: A}}}}
           spec.defaultBackend.service.port.name: Invalid value: "A": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)
+          spec.defaultBackend.service.port.name: Invalid value: "A": must contain at least one letter (a-z)
         > spec: {defaultBackend: {service: null, resource: {apiGroup: A_, kind: '', name: a/b}}}
           spec.defaultBackend.resource.apiGroup: Invalid value: "A_": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
           spec.defaultBackend.resource.kind: Required value

@@ -154,6 +154,10 @@ fn stateful_changes_statuses_and_rows() {
         > status: {replicas: -1, observedGeneration: -1}
           status.replicas: Invalid value: -1: must be greater than or equal to 0
           status.observedGeneration: Invalid value: -1: must be greater than or equal to 0
+          status.readyReplicas: Invalid value: 0: cannot be greater than status.replicas
+          status.currentReplicas: Invalid value: 0: cannot be greater than status.replicas
+          status.updatedReplicas: Invalid value: 0: cannot be greater than status.replicas
+          status.availableReplicas: Invalid value: 0: cannot be greater than status.replicas
         ",
     );
     check_rows::<StatefulSet>(
@@ -419,7 +423,6 @@ template: {metadata: {labels: {app: web}}, spec: {containers: [{name: a, image: 
         > template: {spec: {dnsPolicy: Odd}}
           template.spec.dnsPolicy: Unsupported value: "Odd": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"
         > template: {spec: {terminationGracePeriodSeconds: -1}}
-          template.spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0
         > template: {spec: {nodeName: A_}}
           template.spec.nodeName: Invalid value: "A_": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
         "#,
