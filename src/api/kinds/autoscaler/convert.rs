@@ -54,7 +54,7 @@ pub enum ConvertError {
 pub fn convert(mut value: Value, to: &str) -> Result<Value, ConvertError> {
     let from = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
     match (from.as_str(), to) {
-        (V1 | V2, V1 | V2) if from == to => {}
+        (V1 | V2, V1 | V2) if from == to || !has_form(&value) => {}
         (V1, V2) => to_v2(&mut value),
         (V2, V1) => to_v1(&mut value)?,
         (V1 | V2, other) => return Err(ConvertError::Version(other.to_owned())),
@@ -62,6 +62,14 @@ pub fn convert(mut value: Value, to: &str) -> Result<Value, ConvertError> {
     }
     value["apiVersion"] = to.into();
     Ok(value)
+}
+
+/// Whether what is converted are objects; where they are not, those who decode it say so.
+fn has_form(value: &Value) -> bool {
+    let is_object = |part: Option<&Value>| part.is_none_or(|part| part.is_null() || part.is_object());
+    let annotations = value.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    ["metadata", "spec", "status"].into_iter().all(|field| is_object(value.get(field)))
+        && is_object(annotations)
 }
 
 /// Drops what only serves the other version.
@@ -154,10 +162,10 @@ fn to_v1(value: &mut Value) -> Result<(), ConvertError> {
     let current: Option<Vec<v2::MetricStatus>> =
         part(&mut status, "currentMetrics", "status.currentMetrics")?;
     let current = current.unwrap_or_default();
-    let percents = current.iter().filter(|metric| metric.type_ == "Resource").filter_map(|metric| {
+    let mut percents = current.iter().filter(|metric| metric.type_ == "Resource").filter_map(|metric| {
         metric.resource.as_ref().filter(|resource| resource.name == "cpu")?.current.average_utilization
     });
-    if let Some(percent) = percents.last() {
+    if let Some(percent) = percents.next_back() {
         new_status.insert("currentCPUUtilizationPercentage".to_owned(), percent.into());
     }
     if !current.is_empty() {

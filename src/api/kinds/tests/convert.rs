@@ -123,6 +123,11 @@ status:
     );
     // What is wrong is left for those who decode it.
     check(
+        "{apiVersion: autoscaling/v1, metadata: {annotations: x}, spec: {maxReplicas: 3}}",
+        "autoscaling/v2",
+        "{apiVersion: autoscaling/v2, metadata: {annotations: x}, spec: {maxReplicas: 3}}",
+    );
+    check(
         "{apiVersion: autoscaling/v1, metadata: {}, spec: {maxReplicas: many, targetCPUUtilizationPercentage: x}}",
         "autoscaling/v2",
         "
