@@ -160,6 +160,9 @@ pub trait Kind:
     const SELECTABLE_FIELDS: &'static [TermName] = &[];
     /// How long a deletion without `gracePeriodSeconds` waits, and whether deletion is graceful at all.
     const GRACEFUL_DELETION: bool = false;
+    /// Whether a deletion that says nothing of its dependents leaves them alone, as some old kinds do; those of
+    /// the others are collected.
+    const ORPHANS_DEPENDENTS: bool = false;
     /// The columns after `Name`.
     const COLUMNS: &'static [Column] = &[];
 

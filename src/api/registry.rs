@@ -45,6 +45,8 @@ pub struct KindInfo {
     pub has_generation: bool,
     /// Deletion waits for a grace period.
     pub graceful_deletion: bool,
+    /// A deletion that says nothing of its dependents orphans them.
+    pub orphans_dependents: bool,
     /// The index terms of its objects.
     pub terms: &'static [TermName],
     /// The terms that users may select by.
@@ -197,6 +199,7 @@ impl<K: Kind> BuiltIn<K> {
             has_status: K::HAS_STATUS,
             has_generation: K::has_generation(),
             graceful_deletion: K::GRACEFUL_DELETION,
+            orphans_dependents: K::ORPHANS_DEPENDENTS,
             terms: K::TERMS,
             selectable_fields: K::SELECTABLE_FIELDS,
             columns: K::COLUMNS,

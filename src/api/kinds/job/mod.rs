@@ -41,6 +41,7 @@ impl Kind for Job {
     const SCOPE: Scope = Scope::Namespaced;
     const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
+    const ORPHANS_DEPENDENTS: bool = true;
     const SELECTABLE_FIELDS: &'static [TermName] = &["status.successful"];
     const COLUMNS: &'static [Column] = &[
         Column::shown("Status"),
