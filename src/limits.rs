@@ -375,3 +375,36 @@ pub const RUNTIME_RESTARTS: u32 = 10;
 
 /// How long a runtime must have lived for its death to count as the first again.
 pub const RUNTIME_STEADY: Duration = Duration::from_secs(60);
+/// The most bytes of an IngressClass's controller: upstream's.
+pub const INGRESS_CONTROLLER_BYTES: usize = 250;
+/// The most bytes of a condition's reason: upstream's.
+pub const CONDITION_REASON_BYTES: usize = 1024;
+/// The most bytes of a condition's message: upstream's.
+pub const CONDITION_MESSAGE_BYTES: usize = 32 * 1024;
+/// The most pods at a time, and the most failed indexes, of an indexed Job: upstream's, so that the lists of
+/// indexes in its status stay short.
+pub const INDEXED_JOB_PODS: i32 = 100_000;
+/// From more completions than this on, an indexed Job with a limit for each index has the bounds of
+/// [`LONG_JOB_PODS`]: upstream's.
+pub const LONG_JOB_COMPLETIONS: i32 = 100_000;
+/// The most pods at a time, and the most failed indexes, of a Job with very many completions: upstream's.
+pub const LONG_JOB_PODS: i32 = 10_000;
+/// The most rules of a Job's policy for failed pods, and of its policy for success: upstream's.
+pub const JOB_POLICY_RULES: usize = 20;
+/// The most exit codes that one rule of a Job names: upstream's, as there are no more.
+pub const JOB_POLICY_EXIT_CODES: usize = 255;
+/// The most conditions of pods that one rule of a Job names: upstream's.
+pub const JOB_POLICY_CONDITIONS: usize = 20;
+/// The most bytes of the name of another controller that a Job is left to: upstream's.
+pub const JOB_MANAGED_BY_BYTES: usize = 63;
+/// The most bytes of a list of indexes in a Job's policy for success: upstream's.
+pub const JOB_INDEXES_BYTES: usize = 64 * 1024;
+/// The longest name of a CronJob: the names of its Jobs have 11 characters more, and must be labels.
+pub const CRON_JOB_NAME_BYTES: usize = 52;
+/// How many years a schedule is searched for its next time, as upstream does: one that never comes must not be
+/// looked for without end.
+pub const CRON_YEARS: i16 = 5;
+/// The longest window over which an autoscaler steadies itself, in seconds: upstream's.
+pub const SCALING_WINDOW_SECONDS: i32 = 3600;
+/// The longest period of an autoscaler's policy, in seconds: upstream's.
+pub const SCALING_PERIOD_SECONDS: i32 = 1800;

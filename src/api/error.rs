@@ -3,6 +3,7 @@
 //!
 //! Owns the texts that users and their programs read; knows no HTTP beyond the code of each reason.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -148,11 +149,13 @@ impl StatusError {
 
     /// `Pod "x" is invalid: spec.containers: Required value`.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<FieldError>) -> StatusError {
-        let list = match causes.as_slice() {
-            [one] => one.to_string(),
-            many => {
-                format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-            }
+        // What is said twice, in the same words, stands in the sentence once.
+        let mut seen = HashSet::new();
+        let said = causes.iter().map(ToString::to_string).filter(|cause| seen.insert(cause.clone()));
+        let said: Vec<String> = said.collect();
+        let list = match said.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
         };
         let message = format!("{} \"{name}\" is invalid: {list}", qualified(group, kind));
         StatusError { causes, ..StatusError::about(Reason::Invalid, group, kind, name, message) }
@@ -212,6 +215,8 @@ pub enum Problem {
     Duplicate,
     /// The value breaks a rule.
     Invalid,
+    /// The value breaks a rule, and is too large or too internal to be shown.
+    InvalidUnshown,
     /// Not one of the values allowed.
     NotSupported,
     /// It may not be set here.
@@ -233,7 +238,7 @@ impl Problem {
             Problem::NotFound => "FieldValueNotFound",
             Problem::Required => "FieldValueRequired",
             Problem::Duplicate => "FieldValueDuplicate",
-            Problem::Invalid => "FieldValueInvalid",
+            Problem::Invalid | Problem::InvalidUnshown => "FieldValueInvalid",
             Problem::NotSupported => "FieldValueNotSupported",
             Problem::Forbidden => "FieldValueForbidden",
             Problem::TooLong => "FieldValueTooLong",
@@ -248,7 +253,7 @@ impl Problem {
             Problem::NotFound => "Not found",
             Problem::Required => "Required value",
             Problem::Duplicate => "Duplicate value",
-            Problem::Invalid => "Invalid value",
+            Problem::Invalid | Problem::InvalidUnshown => "Invalid value",
             Problem::NotSupported => "Unsupported value",
             Problem::Forbidden => "Forbidden",
             Problem::TooLong => "Too long",
@@ -265,7 +270,12 @@ impl FieldError {
         let words = self.problem.words();
         let shows_value = !matches!(
             self.problem,
-            Problem::Required | Problem::Forbidden | Problem::TooLong | Problem::Internal | Problem::TooMany
+            Problem::Required
+                | Problem::Forbidden
+                | Problem::InvalidUnshown
+                | Problem::TooLong
+                | Problem::Internal
+                | Problem::TooMany
         );
         let value = match &self.value {
             Value::Object(_) | Value::Array(_) => self.value.to_string(),
@@ -374,6 +384,11 @@ impl FieldErrors {
     /// The value breaks a rule.
     pub fn invalid(&mut self, field: &FieldPath<'_>, value: impl Into<Value>, detail: impl Into<String>) {
         self.push(Problem::Invalid, field, value.into(), detail);
+    }
+
+    /// The value breaks a rule, and is not shown.
+    pub fn invalid_unshown(&mut self, field: &FieldPath<'_>, detail: impl Into<String>) {
+        self.push(Problem::InvalidUnshown, field, Value::Null, detail);
     }
 
     /// The value breaks each of these rules (nothing is added for none).

@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: text and objects in, objects and errors out. It knows no store and no clock.
 
+pub mod cron;
 pub mod error;
 pub mod kinds;
 pub mod manifest;

@@ -94,6 +94,18 @@ pub struct Column {
     pub wide: bool,
 }
 
+impl Column {
+    /// A column that is always shown.
+    pub const fn shown(name: &'static str) -> Column {
+        Column { name, wide: false }
+    }
+
+    /// A column of the wide form.
+    pub const fn wide(name: &'static str) -> Column {
+        Column { name, wide: true }
+    }
+}
+
 /// What an index term is called. A kind declares its terms; the store looks them up.
 pub type TermName = &'static str;
 
@@ -115,7 +127,7 @@ impl Terms {
 /// strategies. One file a kind implements it (`kinds/pod.rs`), one line registers it.
 ///
 /// The door calls it in this order. Create: `prepare_create`, `set_defaults`, `canonicalise`, admission,
-/// `validate`. Update: `set_defaults`, `prepare_update`, `canonicalise`, admission, `validate`,
+/// `validate`, `validate_create`. Update: `set_defaults`, `prepare_update`, `canonicalise`, admission, `validate`,
 /// `validate_update`. Write of the status: `set_defaults`, `prepare_status`, `canonicalise`, `validate_status`. Metadata
 /// (names, labels, annotations, owners, finalizers, immutable fields) is validated by the door for every kind
 /// alike; a kind validates its own name by [`Kind::validate_name`].
@@ -136,6 +148,8 @@ pub trait Kind:
     const SCOPE: Scope;
     /// Short names (`po`).
     const SHORT_NAMES: &'static [&'static str] = &[];
+    /// The groups of kinds that it is listed with (`all`).
+    const CATEGORIES: &'static [&'static str] = &[];
     /// Whether it has a `status` subresource.
     const HAS_STATUS: bool;
     /// Those of the terms that [`Kind::terms`] gives by which the store indexes: few, since each costs memory and
@@ -146,6 +160,9 @@ pub trait Kind:
     const SELECTABLE_FIELDS: &'static [TermName] = &[];
     /// How long a deletion without `gracePeriodSeconds` waits, and whether deletion is graceful at all.
     const GRACEFUL_DELETION: bool = false;
+    /// Whether a deletion that says nothing of its dependents leaves them alone, as some old kinds do; those of
+    /// the others are collected.
+    const ORPHANS_DEPENDENTS: bool = false;
     /// The columns after `Name`.
     const COLUMNS: &'static [Column] = &[];
 
@@ -174,6 +191,11 @@ pub trait Kind:
 
     /// Collects what is wrong with the object.
     fn validate(&self, errors: &mut FieldErrors) {
+        let _ = errors;
+    }
+
+    /// Collects what is wrong with the object that only its creation checks: upstream lets later changes pass.
+    fn validate_create(&self, errors: &mut FieldErrors) {
         let _ = errors;
     }
 

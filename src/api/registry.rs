@@ -35,6 +35,8 @@ pub struct KindInfo {
     pub singular: String,
     /// `deploy`.
     pub short_names: Vec<String>,
+    /// `all`.
+    pub categories: Vec<String>,
     /// Where its objects live.
     pub scope: Scope,
     /// Has a status subresource.
@@ -43,6 +45,8 @@ pub struct KindInfo {
     pub has_generation: bool,
     /// Deletion waits for a grace period.
     pub graceful_deletion: bool,
+    /// A deletion that says nothing of its dependents orphans them.
+    pub orphans_dependents: bool,
     /// The index terms of its objects.
     pub terms: &'static [TermName],
     /// The terms that users may select by.
@@ -73,6 +77,7 @@ pub trait Strategy: Send + Sync {
     fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object);
     fn canonicalise(&self, object: &mut dyn Object);
     fn validate(&self, object: &dyn Object, errors: &mut FieldErrors);
+    fn validate_create(&self, object: &dyn Object, errors: &mut FieldErrors);
     fn validate_update(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors);
     fn validate_status(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors);
     fn moves_generation(&self, object: &dyn Object, old: &dyn Object) -> bool;
@@ -130,8 +135,21 @@ fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<Stri
 }
 
 /// Fields whose values are quantities, or maps of them.
-const QUANTITIES: [&str; 8] =
-    ["requests", "limits", "capacity", "allocatable", "overhead", "divisor", "sizeLimit", "storage"];
+const QUANTITIES: [&str; 10] = [
+    "requests",
+    "limits",
+    "capacity",
+    "allocatable",
+    "overhead",
+    "divisor",
+    "sizeLimit",
+    "storage",
+    "averageValue",
+    "tolerance",
+];
+
+/// Fields of autoscalers below which a `value` is a quantity; elsewhere it is text or a number.
+const METRICS: [&str; 2] = ["target", "current"];
 
 /// A quantity may be written as a number (`cpu: 1`); the types know text only.
 fn quantities_as_text(value: &mut Value) {
@@ -146,6 +164,11 @@ fn quantities_as_text(value: &mut Value) {
                 if QUANTITIES.contains(&name.as_str()) {
                     number_as_text(value);
                     value.as_object_mut().into_iter().flatten().for_each(|(_, value)| number_as_text(value));
+                }
+                if METRICS.contains(&name.as_str())
+                    && let Some(value) = value.get_mut("value")
+                {
+                    number_as_text(value);
                 }
                 quantities_as_text(value);
             }
@@ -171,10 +194,12 @@ impl<K: Kind> BuiltIn<K> {
             plural: K::URL_PATH_SEGMENT.to_owned(),
             singular: K::KIND.to_ascii_lowercase(),
             short_names: K::SHORT_NAMES.iter().map(|&s| s.to_owned()).collect(),
+            categories: K::CATEGORIES.iter().map(|&s| s.to_owned()).collect(),
             scope: K::SCOPE,
             has_status: K::HAS_STATUS,
             has_generation: K::has_generation(),
             graceful_deletion: K::GRACEFUL_DELETION,
+            orphans_dependents: K::ORPHANS_DEPENDENTS,
             terms: K::TERMS,
             selectable_fields: K::SELECTABLE_FIELDS,
             columns: K::COLUMNS,
@@ -263,6 +288,12 @@ impl<K: Kind> Strategy for BuiltIn<K> {
     fn validate(&self, object: &dyn Object, errors: &mut FieldErrors) {
         if let Some(object) = typed::<K>(object) {
             object.validate(errors);
+        }
+    }
+
+    fn validate_create(&self, object: &dyn Object, errors: &mut FieldErrors) {
+        if let Some(object) = typed::<K>(object) {
+            object.validate_create(errors);
         }
     }
 

@@ -115,6 +115,7 @@ impl Server {
         let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
         meta::validate_meta(object.meta(), info.scope, &name_rule, &mut errors);
         strategy.validate(&*object, &mut errors);
+        strategy.validate_create(&*object, &mut errors);
         check(strategy, &key, errors)?;
         for link in &self.admission {
             link.validate(&attempt, Some(&*object))?;

@@ -8,7 +8,8 @@
 //! Invariant: what is served is the same, whichever version is chosen.
 
 use k8s_openapi::api::apps::v1::{
-    Deployment, DeploymentCondition, DeploymentSpec, ReplicaSet, ReplicaSetCondition, ReplicaSetSpec,
+    DaemonSet, DaemonSetCondition, DaemonSetSpec, Deployment, DeploymentCondition, DeploymentSpec,
+    ReplicaSet, ReplicaSetCondition, ReplicaSetSpec, StatefulSet, StatefulSetCondition, StatefulSetSpec,
 };
 
 /// A field that holds a `T` in one version of the types and an `Option<T>` in the other.
@@ -102,5 +103,10 @@ macro_rules! told {
     )+};
 }
 
-specified!(Deployment: DeploymentSpec, ReplicaSet: ReplicaSetSpec);
-told!(DeploymentCondition, ReplicaSetCondition);
+specified!(
+    DaemonSet: DaemonSetSpec,
+    Deployment: DeploymentSpec,
+    ReplicaSet: ReplicaSetSpec,
+    StatefulSet: StatefulSetSpec,
+);
+told!(DaemonSetCondition, DeploymentCondition, ReplicaSetCondition, StatefulSetCondition);

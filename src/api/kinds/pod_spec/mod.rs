@@ -27,10 +27,11 @@ use k8s_openapi::api::core::v1::{PodSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub(crate) use containers::{is_sidecar, validate_image_space};
-pub(crate) use defaults::{default_pod_only, default_spec};
+pub(crate) use defaults::{default_pod_only, default_spec, or_word};
 pub(crate) use qos::qos_class;
+pub(crate) use resources::validate_container_resource;
 use scheduling::validate_tolerations;
-pub(crate) use template::{default_template, validate_template};
+pub(crate) use template::{default_template, validate_kept_running, validate_template};
 
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::kinds::fields::{list, text, validate_dns_label, validate_required_choice};

@@ -93,6 +93,11 @@ fn validate_within(
     errors.invalid(path, request.to_string(), format!("must be {relation} {name} limit of {limit}"));
 }
 
+/// The name of a resource that a container may ask for.
+pub(crate) fn validate_container_resource(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    validate_resource_name(name, For::Container, path, errors);
+}
+
 fn validate_resource_name(name: &str, of: For, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let wrong = is_qualified_name(name);
     let mut valid = wrong.is_empty();

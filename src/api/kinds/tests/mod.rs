@@ -1,12 +1,18 @@
 //! Tables of what Kubernetes answers: defaults, refusals, changes, printed lines. What is expected comes from
 //! upstream's code and tests.
 
+mod autoscalers;
+mod convert;
+mod jobs;
+mod networking;
 mod pod_changes;
 mod pod_rows;
 mod pods;
 mod round_trip;
 mod services;
+mod sets;
 mod small;
+mod tables;
 mod workloads;
 
 use jiff::Timestamp;
@@ -60,6 +66,7 @@ pub(super) fn check<K: Kind>(yaml: &str, expected: &str) {
     let mut errors = FieldErrors::default();
     validate_meta(object.metadata(), K::SCOPE, &K::validate_name, &mut errors);
     object.validate(&mut errors);
+    object.validate_create(&mut errors);
     assert_eq!(lines(errors), expected, "{yaml}");
 }
 
@@ -139,6 +146,39 @@ fn every_kind_is_registered_under_its_names() {
          v1 Event events false\n\
          coordination.k8s.io/v1 Lease leases false\n\
          apps/v1 ReplicaSet replicasets true\n\
-         apps/v1 Deployment deployments true\n"
+         apps/v1 Deployment deployments true\n\
+         apps/v1 StatefulSet statefulsets true\n\
+         apps/v1 DaemonSet daemonsets true\n\
+         apps/v1 ControllerRevision controllerrevisions false\n\
+         v1 ReplicationController replicationcontrollers true\n\
+         v1 PodTemplate podtemplates true\n\
+         v1 Endpoints endpoints false\n\
+         batch/v1 Job jobs true\n\
+         batch/v1 CronJob cronjobs true\n\
+         autoscaling/v2 HorizontalPodAutoscaler horizontalpodautoscalers false\n\
+         policy/v1 PodDisruptionBudget poddisruptionbudgets true\n\
+         networking.k8s.io/v1 NetworkPolicy networkpolicies true\n\
+         networking.k8s.io/v1 Ingress ingresses true\n\
+         networking.k8s.io/v1 IngressClass ingressclasses true\n\
+         networking.k8s.io/v1 IPAddress ipaddresses false\n\
+         networking.k8s.io/v1 ServiceCIDR servicecidrs false\n"
     );
+}
+
+#[test]
+fn short_names_and_categories() {
+    let registry = super::builtin();
+    let named = registry
+        .iter()
+        .map(|(_, strategy)| strategy.info())
+        .filter(|info| !info.short_names.is_empty() || !info.categories.is_empty());
+    let found: Vec<String> = named
+        .map(|info| format!("{} {} {}", info.plural, info.short_names.join(","), info.categories.join(",")))
+        .collect();
+    let expected = "namespaces ns |nodes no |pods po all|services svc all|configmaps cm |serviceaccounts sa |events ev |\
+                    replicasets rs all|deployments deploy all|statefulsets sts all|daemonsets ds all|\
+                    replicationcontrollers rc all|endpoints ep |jobs  all|cronjobs cj all|\
+                    horizontalpodautoscalers hpa all|poddisruptionbudgets pdb |networkpolicies netpol |\
+                    ingresses ing |ipaddresses ip ";
+    assert_eq!(found.join("|"), expected);
 }

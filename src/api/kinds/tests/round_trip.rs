@@ -1,10 +1,17 @@
 //! What a writer leaves in memory is what a reader decodes: for objects of every kind, written by hand and then
 //! changed at random, the canonical form is what decoding its own JSON gives, and it stays as it is.
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event, Namespace, Node, Pod, PodTemplate, ReplicationController, Secret, Service,
+    ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{IPAddress, Ingress, IngressClass, NetworkPolicy, ServiceCIDR};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -12,7 +19,7 @@ use crate::api::meta::canonicalise_meta;
 use crate::api::object::Kind;
 
 /// One object of each kind, with values that are not canonical.
-const OBJECTS: [(&str, &str); 12] = [
+const OBJECTS: [(&str, &str); 27] = [
     (
         "Namespace",
         "metadata: {name: a}\nspec: {finalizers: [kubernetes]}\nstatus: {phase: Active, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.5Z', message: ''}]}",
@@ -55,6 +62,63 @@ const OBJECTS: [(&str, &str); 12] = [
         "Deployment",
         "metadata: {name: a}\nspec: {paused: false, selector: {}, strategy: {rollingUpdate: {maxSurge: 1}}, template: {spec: {containers: [{name: a, resources: {requests: {memory: 2048Ki}}}], initContainers: [], tolerations: []}}}\nstatus: {observedGeneration: 0, conditions: [{type: a, status: b, lastUpdateTime: '2026-05-01T11:00:00.7Z'}]}",
     ),
+    (
+        "StatefulSet",
+        "metadata: {name: a}\nspec: {minReadySeconds: 0, serviceName: a, selector: {matchLabels: {}}, ordinals: {start: 0}, updateStrategy: {rollingUpdate: {maxUnavailable: 1}}, volumeClaimTemplates: [{metadata: {name: a, labels: {}}, spec: {accessModes: [], volumeName: '', resources: {requests: {storage: 1024Mi}, limits: {}}, selector: {}}, status: {phase: '', capacity: {storage: 1000m}, conditions: [{type: a, status: b, lastProbeTime: '2026-05-01T11:00:00.7Z'}]}}], template: {metadata: {labels: {}}, spec: {containers: [{name: a}]}}}\nstatus: {replicas: 0, currentRevision: '', availableReplicas: 0, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "DaemonSet",
+        "metadata: {name: a, annotations: {deprecated.daemonset.template.generation: '3'}}\nspec: {minReadySeconds: 0, selector: {matchLabels: {}}, updateStrategy: {type: '', rollingUpdate: {maxSurge: 1}}, template: {metadata: {labels: {}}, spec: {containers: []}}}\nstatus: {currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0, numberAvailable: 0, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "ControllerRevision",
+        "metadata: {name: a, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: a, uid: b, controller: true}]}\ndata: {spec: {template: {}}}\nrevision: 3",
+    ),
+    (
+        "ReplicationController",
+        "metadata: {name: a}\nspec: {minReadySeconds: 0, replicas: 0, selector: {}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, resources: {requests: {memory: 2048Ki}}}]}}}\nstatus: {replicas: 0, readyReplicas: 0, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "PodTemplate",
+        "metadata: {name: a}\ntemplate: {metadata: {labels: {}}, spec: {containers: [{name: a, image: b, args: []}], nodeSelector: {}}}",
+    ),
+    (
+        "Endpoints",
+        "metadata: {name: a}\nsubsets: [{addresses: [{ip: 10.0.0.1, hostname: '', targetRef: {kind: '', uid: a}}], notReadyAddresses: [], ports: [{name: '', port: 80}]}, {}]",
+    ),
+    (
+        "Job",
+        "metadata: {name: a, uid: b, labels: {}}\nspec: {parallelism: 0, backoffLimitPerIndex: 1, completionMode: Indexed, podFailurePolicy: {rules: [{action: Ignore, onPodConditions: [{type: a}]}, {action: Count, onPodConditions: [], onExitCodes: {operator: In, values: [1]}}]}, successPolicy: {rules: [{succeededIndexes: '0'}]}, selector: {matchLabels: {}}, template: {metadata: {labels: {a: b}}, spec: {restartPolicy: Never, containers: [{name: a}]}}}\nstatus: {active: 0, completedIndexes: '', startTime: '2026-05-01T11:00:00.7Z', completionTime: '2026-05-01T11:00:00.7Z', uncountedTerminatedPods: {failed: [], succeeded: [a]}, conditions: [{type: Complete, status: 'True', lastProbeTime: '2026-05-01T11:00:00.7Z', lastTransitionTime: '2026-05-01T11:00:00.7Z', reason: ''}]}",
+    ),
+    (
+        "CronJob",
+        "metadata: {name: a}\nspec: {schedule: '@daily', concurrencyPolicy: '', timeZone: UTC, jobTemplate: {spec: {template: {metadata: {labels: {}}, spec: {restartPolicy: OnFailure, containers: [{name: a, env: []}]}}}}}\nstatus: {active: [{kind: Job, name: '', uid: a}], lastScheduleTime: '2026-05-01T11:00:00.7Z', lastSuccessfulTime: '2026-05-01T11:00:00.7Z'}",
+    ),
+    (
+        "HorizontalPodAutoscaler",
+        "metadata: {name: a, annotations: {autoscaling.alpha.kubernetes.io/metrics: '[]'}}\nspec: {maxReplicas: 3, scaleTargetRef: {apiVersion: '', kind: a, name: b}, behavior: {scaleUp: {policies: [], tolerance: 1000m}, scaleDown: {policies: [{type: Pods, value: 1, periodSeconds: 2}]}}, metrics: [{type: Object, object: {describedObject: {apiVersion: '', kind: a, name: b}, metric: {name: a, selector: {matchLabels: {}}}, target: {type: Value, value: 1000m}}}, {type: External, external: {metric: {name: a}, target: {type: Value, averageValue: 0.5}}}, {type: Pods, pods: {metric: {name: a}, target: {type: AverageValue, averageValue: 1024Mi}}}, {type: ContainerResource, containerResource: {name: cpu, container: a, target: {type: Utilization, averageUtilization: 3}}}]}\nstatus: {desiredReplicas: 0, currentReplicas: 0, lastScaleTime: '2026-05-01T11:00:00.7Z', currentMetrics: [{type: Resource, resource: {name: cpu, current: {averageValue: 1500m}}}, {type: External, external: {metric: {name: a}, current: {value: 0.1}}}], conditions: [{type: a, status: b, reason: '', lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "PodDisruptionBudget",
+        "metadata: {name: a}\nspec: {minAvailable: 50%, selector: {matchLabels: {}, matchExpressions: []}}\nstatus: {observedGeneration: 0, disruptedPods: {a: '2026-05-01T11:00:00.7Z'}, conditions: [{type: a, status: b, reason: c, message: d, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "NetworkPolicy",
+        "metadata: {name: a}\nspec: {ingress: [{from: [{podSelector: {matchLabels: {}}, ipBlock: {cidr: 10.0.0.0/8, except: []}}], ports: [{port: 80}, {port: http, endPort: 3}]}, {}], egress: [{to: [], ports: []}], policyTypes: []}",
+    ),
+    (
+        "Ingress",
+        "metadata: {name: a}\nspec: {defaultBackend: {service: {name: a}}, rules: [{host: '', http: {paths: [{path: '', pathType: Prefix, backend: {service: {name: a, port: {name: '', number: 80}}}}, {pathType: Exact, backend: {resource: {kind: a, name: b}}}]}}], tls: [{hosts: [], secretName: ''}]}\nstatus: {loadBalancer: {ingress: [{ip: 10.0.0.1, hostname: '', ports: [{port: 80, protocol: TCP}]}]}}",
+    ),
+    ("IngressClass", "metadata: {name: a}\nspec: {controller: '', parameters: {kind: a, name: b}}"),
+    (
+        "IPAddress",
+        "metadata: {name: 10.0.0.1}\nspec: {parentRef: {group: '', resource: services, namespace: '', name: b}}",
+    ),
+    (
+        "ServiceCIDR",
+        "metadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\nstatus: {conditions: [{type: a, status: b, reason: c, message: d, observedGeneration: 0, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
 ];
 
 /// Holds the invariant for one object; those that do not decode are passed over.
@@ -79,6 +143,7 @@ fn holds<K: Kind>(value: &Value, defaults: bool) -> Result<(), TestCaseError> {
     // What may be asked of any object, however odd, is answered.
     let mut errors = crate::api::FieldErrors::default();
     object.validate(&mut errors);
+    object.validate_create(&mut errors);
     object.validate_update(&decoded, &mut errors);
     object.validate_status(&decoded, &mut errors);
     object.row(super::noon());
@@ -100,6 +165,21 @@ fn holds_for(kind: &str, value: &Value, defaults: bool) -> Result<(), TestCaseEr
         "Lease" => holds::<Lease>(value, defaults),
         "ReplicaSet" => holds::<ReplicaSet>(value, defaults),
         "Deployment" => holds::<Deployment>(value, defaults),
+        "StatefulSet" => holds::<StatefulSet>(value, defaults),
+        "DaemonSet" => holds::<DaemonSet>(value, defaults),
+        "ControllerRevision" => holds::<ControllerRevision>(value, defaults),
+        "ReplicationController" => holds::<ReplicationController>(value, defaults),
+        "PodTemplate" => holds::<PodTemplate>(value, defaults),
+        "Endpoints" => holds::<Endpoints>(value, defaults),
+        "Job" => holds::<Job>(value, defaults),
+        "CronJob" => holds::<CronJob>(value, defaults),
+        "HorizontalPodAutoscaler" => holds::<HorizontalPodAutoscaler>(value, defaults),
+        "PodDisruptionBudget" => holds::<PodDisruptionBudget>(value, defaults),
+        "NetworkPolicy" => holds::<NetworkPolicy>(value, defaults),
+        "Ingress" => holds::<Ingress>(value, defaults),
+        "IngressClass" => holds::<IngressClass>(value, defaults),
+        "IPAddress" => holds::<IPAddress>(value, defaults),
+        "ServiceCIDR" => holds::<ServiceCIDR>(value, defaults),
         other => panic!("no kind {other}"),
     }
 }
@@ -161,7 +241,7 @@ fn change(value: &mut Value, path: &mut std::slice::Iter<'_, u8>, choice: u8) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1152, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn objects_changed_at_random(
