@@ -14,6 +14,7 @@ mod node;
 pub mod part;
 mod pod;
 mod pod_spec;
+mod rbac;
 mod replica_set;
 mod resources;
 mod secret;
@@ -24,6 +25,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 
 pub use self::namespace::prepare_namespace_finalize;
 use super::registry::Registry;
@@ -46,4 +48,8 @@ pub fn builtin() -> Registry {
         .with::<Lease>()
         .with::<ReplicaSet>()
         .with::<Deployment>()
+        .with::<Role>()
+        .with::<RoleBinding>()
+        .with::<ClusterRole>()
+        .with::<ClusterRoleBinding>()
 }

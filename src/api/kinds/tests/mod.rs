@@ -4,6 +4,7 @@
 mod pod_changes;
 mod pod_rows;
 mod pods;
+mod rbac;
 mod round_trip;
 mod services;
 mod small;
@@ -139,6 +140,10 @@ fn every_kind_is_registered_under_its_names() {
          v1 Event events false\n\
          coordination.k8s.io/v1 Lease leases false\n\
          apps/v1 ReplicaSet replicasets true\n\
-         apps/v1 Deployment deployments true\n"
+         apps/v1 Deployment deployments true\n\
+         rbac.authorization.k8s.io/v1 Role roles false\n\
+         rbac.authorization.k8s.io/v1 RoleBinding rolebindings false\n\
+         rbac.authorization.k8s.io/v1 ClusterRole clusterroles false\n\
+         rbac.authorization.k8s.io/v1 ClusterRoleBinding clusterrolebindings false\n"
     );
 }

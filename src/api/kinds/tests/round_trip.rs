@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use crate::api::meta::canonicalise_meta;
 use crate::api::object::Kind;
 
 /// One object of each kind, with values that are not canonical.
-const OBJECTS: [(&str, &str); 12] = [
+const OBJECTS: &[(&str, &str)] = &[
     (
         "Namespace",
         "metadata: {name: a}\nspec: {finalizers: [kubernetes]}\nstatus: {phase: Active, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.5Z', message: ''}]}",
@@ -54,6 +55,22 @@ const OBJECTS: [(&str, &str); 12] = [
     (
         "Deployment",
         "metadata: {name: a}\nspec: {paused: false, selector: {}, strategy: {rollingUpdate: {maxSurge: 1}}, template: {spec: {containers: [{name: a, resources: {requests: {memory: 2048Ki}}}], initContainers: [], tolerations: []}}}\nstatus: {observedGeneration: 0, conditions: [{type: a, status: b, lastUpdateTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "Role",
+        "metadata: {name: a}\nrules: [{apiGroups: [], resources: [a], resourceNames: [], nonResourceURLs: [], verbs: []}]",
+    ),
+    (
+        "RoleBinding",
+        "metadata: {name: a}\nroleRef: {apiGroup: '', kind: Role, name: b}\nsubjects: [{kind: User, name: a, apiGroup: '', namespace: ''}]",
+    ),
+    (
+        "ClusterRole",
+        "metadata: {name: a}\nrules: []\naggregationRule: {clusterRoleSelectors: [{matchLabels: {}, matchExpressions: [{key: a, operator: In, values: []}]}]}",
+    ),
+    (
+        "ClusterRoleBinding",
+        "metadata: {name: a}\nroleRef: {kind: ClusterRole, name: b}\nsubjects: [{kind: Group, name: a}]",
     ),
 ];
 
@@ -100,6 +117,10 @@ fn holds_for(kind: &str, value: &Value, defaults: bool) -> Result<(), TestCaseEr
         "Lease" => holds::<Lease>(value, defaults),
         "ReplicaSet" => holds::<ReplicaSet>(value, defaults),
         "Deployment" => holds::<Deployment>(value, defaults),
+        "Role" => holds::<Role>(value, defaults),
+        "RoleBinding" => holds::<RoleBinding>(value, defaults),
+        "ClusterRole" => holds::<ClusterRole>(value, defaults),
+        "ClusterRoleBinding" => holds::<ClusterRoleBinding>(value, defaults),
         other => panic!("no kind {other}"),
     }
 }
@@ -110,7 +131,7 @@ fn value_of(yaml: &str) -> Value {
 
 #[test]
 fn objects_written_by_hand() {
-    for (kind, yaml) in OBJECTS {
+    for &(kind, yaml) in OBJECTS {
         for defaults in [false, true] {
             holds_for(kind, &value_of(yaml), defaults).unwrap_or_else(|wrong| panic!("{kind}: {wrong}"));
         }
