@@ -360,3 +360,26 @@ pub const CGROUP_MOVES: usize = 64;
 /// How often the lock of a place in the cgroup tree is tried, a millisecond apart: its holders need
 /// microseconds, and whoever holds it longer must not keep a cluster from starting.
 pub const CGROUP_LOCK_TRIES: u32 = 200;
+
+/// The most conditions under which a webhook or a policy is asked: upstream's.
+pub const MATCH_CONDITIONS: usize = 64;
+/// The most audit annotations of a policy, and the bytes of the expression of one: upstream's.
+pub const AUDIT_ANNOTATIONS: usize = 20;
+/// See [`AUDIT_ANNOTATIONS`].
+pub const AUDIT_EXPRESSION_BYTES: usize = 5 * 1024;
+/// The bytes of a condition's reason and of its message, for kinds that check them: upstream's.
+pub const CONDITION_REASON_BYTES: usize = 1024;
+/// See [`CONDITION_REASON_BYTES`].
+pub const CONDITION_MESSAGE_BYTES: usize = 32 * 1024;
+/// The most parameters of a class of storage, and the bytes of all of them: upstream's.
+pub const CLASS_PARAMETERS: usize = 512;
+/// See [`CLASS_PARAMETERS`].
+pub const CLASS_PARAMETER_BYTES: usize = 256 * 1024;
+/// The bytes of what an attached volume says of itself, and of the message of an error: upstream's.
+pub const ATTACHMENT_BYTES: usize = 256 * 1024;
+/// See [`ATTACHMENT_BYTES`].
+pub const VOLUME_ERROR_BYTES: usize = 1024;
+/// The bytes of a CSI driver's name, and of the name that it has for a node: upstream's.
+pub const CSI_DRIVER_BYTES: usize = 63;
+/// See [`CSI_DRIVER_BYTES`].
+pub const CSI_NODE_BYTES: usize = 256;

@@ -148,6 +148,9 @@ pub trait Kind:
     const GRACEFUL_DELETION: bool = false;
     /// The columns after `Name`.
     const COLUMNS: &'static [Column] = &[];
+    /// The fields, besides those that are quantities in every kind (`requests`, `capacity`), whose values are
+    /// quantities or maps of them: a user may write those as numbers.
+    const QUANTITIES: &'static [&'static str] = &[];
 
     /// What is wrong with a name of this kind (`prefix`: it is a `generateName`); empty if nothing.
     fn validate_name(name: &str, prefix: bool) -> Vec<String>;

@@ -129,12 +129,12 @@ fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<Stri
     }
 }
 
-/// Fields whose values are quantities, or maps of them.
+/// Fields whose values are quantities, or maps of them, whatever the kind.
 const QUANTITIES: [&str; 8] =
     ["requests", "limits", "capacity", "allocatable", "overhead", "divisor", "sizeLimit", "storage"];
 
 /// A quantity may be written as a number (`cpu: 1`); the types know text only.
-fn quantities_as_text(value: &mut Value) {
+fn quantities_as_text(value: &mut Value, more: &[&str]) {
     fn number_as_text(value: &mut Value) {
         if value.is_number() {
             *value = Value::String(value.to_string());
@@ -143,14 +143,14 @@ fn quantities_as_text(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                if QUANTITIES.contains(&name.as_str()) {
+                if QUANTITIES.contains(&name.as_str()) || more.contains(&name.as_str()) {
                     number_as_text(value);
                     value.as_object_mut().into_iter().flatten().for_each(|(_, value)| number_as_text(value));
                 }
-                quantities_as_text(value);
+                quantities_as_text(value, more);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(quantities_as_text),
+        Value::Array(items) => items.iter_mut().for_each(|item| quantities_as_text(item, more)),
         _ => {}
     }
 }
@@ -201,7 +201,7 @@ impl<K: Kind> Strategy for BuiltIn<K> {
     }
 
     fn decode_value(&self, mut value: serde_json::Value) -> Result<Box<dyn Object>, WrongField> {
-        quantities_as_text(&mut value);
+        quantities_as_text(&mut value, K::QUANTITIES);
         match serde_path_to_error::deserialize::<_, K>(value) {
             Ok(object) => Ok(Box::new(object)),
             Err(error) => {

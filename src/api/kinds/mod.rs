@@ -1,8 +1,10 @@
 //! The built-in kinds, one file each: defaults, validation, what an update may change, when the generation
 //! moves, index terms, printer columns. Adding a kind is adding one file and one line here.
 
+mod admission;
 mod age;
 mod canonical;
+mod conditions;
 mod config_map;
 mod deployment;
 mod endpoint_slice;
@@ -14,20 +16,31 @@ mod node;
 pub mod part;
 mod pod;
 mod pod_spec;
+mod priority_class;
 mod rbac;
 mod replica_set;
 mod resources;
+mod runtime_class;
 mod secret;
 mod service;
 mod service_account;
+mod unchanged;
+mod webhook_client;
 
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 
 pub use self::namespace::prepare_namespace_finalize;
+pub use self::priority_class::system_priority_classes;
 use super::registry::Registry;
 
 #[cfg(test)]
@@ -52,4 +65,12 @@ pub fn builtin() -> Registry {
         .with::<RoleBinding>()
         .with::<ClusterRole>()
         .with::<ClusterRoleBinding>()
+        .with::<PriorityClass>()
+        .with::<RuntimeClass>()
+        .with::<ValidatingWebhookConfiguration>()
+        .with::<MutatingWebhookConfiguration>()
+        .with::<ValidatingAdmissionPolicy>()
+        .with::<ValidatingAdmissionPolicyBinding>()
+        .with::<MutatingAdmissionPolicy>()
+        .with::<MutatingAdmissionPolicyBinding>()
 }

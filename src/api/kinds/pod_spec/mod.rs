@@ -29,7 +29,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub(crate) use containers::{is_sidecar, validate_image_space};
 pub(crate) use defaults::{default_pod_only, default_spec};
 pub(crate) use qos::qos_class;
-use scheduling::validate_tolerations;
+pub(crate) use resources::validate_limits;
+pub(crate) use scheduling::validate_tolerations;
 pub(crate) use template::{default_template, validate_template};
 
 use crate::api::error::{FieldErrors, FieldPath};

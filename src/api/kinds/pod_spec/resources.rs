@@ -35,7 +35,7 @@ pub(super) fn validate_container(
 }
 
 /// What a runtime takes on top for itself; upstream checks it as limits.
-pub(super) fn validate_limits(limits: &ResourceList, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+pub(crate) fn validate_limits(limits: &ResourceList, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let resources = ResourceRequirements { limits: Some(limits.clone()), ..Default::default() };
     validate_requirements(&resources, For::Container, path, errors);
 }

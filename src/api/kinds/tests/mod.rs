@@ -1,6 +1,8 @@
 //! Tables of what Kubernetes answers: defaults, refusals, changes, printed lines. What is expected comes from
 //! upstream's code and tests.
 
+mod admission;
+mod classes;
 mod pod_changes;
 mod pod_rows;
 mod pods;
@@ -144,6 +146,14 @@ fn every_kind_is_registered_under_its_names() {
          rbac.authorization.k8s.io/v1 Role roles false\n\
          rbac.authorization.k8s.io/v1 RoleBinding rolebindings false\n\
          rbac.authorization.k8s.io/v1 ClusterRole clusterroles false\n\
-         rbac.authorization.k8s.io/v1 ClusterRoleBinding clusterrolebindings false\n"
+         rbac.authorization.k8s.io/v1 ClusterRoleBinding clusterrolebindings false\n\
+         scheduling.k8s.io/v1 PriorityClass priorityclasses true\n\
+         node.k8s.io/v1 RuntimeClass runtimeclasses false\n\
+         admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration validatingwebhookconfigurations true\n\
+         admissionregistration.k8s.io/v1 MutatingWebhookConfiguration mutatingwebhookconfigurations true\n\
+         admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy validatingadmissionpolicies true\n\
+         admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings true\n\
+         admissionregistration.k8s.io/v1 MutatingAdmissionPolicy mutatingadmissionpolicies true\n\
+         admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding mutatingadmissionpolicybindings true\n"
     );
 }

@@ -1,11 +1,17 @@
 //! What a writer leaves in memory is what a reader decodes: for objects of every kind, written by hand and then
 //! changed at random, the canonical form is what decoding its own JSON gives, and it stays as it is.
 
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -72,6 +78,35 @@ const OBJECTS: &[(&str, &str)] = &[
         "ClusterRoleBinding",
         "metadata: {name: a}\nroleRef: {kind: ClusterRole, name: b}\nsubjects: [{kind: Group, name: a}]",
     ),
+    ("PriorityClass", "metadata: {name: a}\nvalue: 0\nglobalDefault: false\ndescription: ''"),
+    (
+        "RuntimeClass",
+        "metadata: {name: a}\nhandler: ''\noverhead: {podFixed: {cpu: 1000m}}\nscheduling: {nodeSelector: {}, tolerations: [{key: '', effect: ''}]}",
+    ),
+    (
+        "ValidatingWebhookConfiguration",
+        "metadata: {name: a}\nwebhooks: [{name: a, sideEffects: None, admissionReviewVersions: [], rules: [{apiGroups: [], operations: []}], clientConfig: {caBundle: '', service: {name: '', namespace: ''}}, matchConditions: []}]",
+    ),
+    (
+        "MutatingWebhookConfiguration",
+        "metadata: {name: a}\nwebhooks: [{name: a, sideEffects: None, admissionReviewVersions: [v1], rules: [{resources: [a/b], operations: ['*']}], clientConfig: {url: 'https://a/b'}, matchConditions: [{name: a, expression: ''}]}]",
+    ),
+    (
+        "ValidatingAdmissionPolicy",
+        "metadata: {name: a}\nspec: {validations: [{expression: a, message: ''}], auditAnnotations: [], variables: [], matchConstraints: {resourceRules: [{resourceNames: [], operations: []}]}, paramKind: {kind: ''}}\nstatus: {observedGeneration: 0, conditions: [{type: a, status: b, reason: c, message: d, lastTransitionTime: '2026-05-01T11:00:00.7Z'}], typeChecking: {expressionWarnings: []}}",
+    ),
+    (
+        "ValidatingAdmissionPolicyBinding",
+        "metadata: {name: a}\nspec: {policyName: a, validationActions: [], paramRef: {name: '', selector: {matchLabels: {}}}, matchResources: {excludeResourceRules: []}}",
+    ),
+    (
+        "MutatingAdmissionPolicy",
+        "metadata: {name: a}\nspec: {mutations: [{patchType: JSONPatch, jsonPatch: {expression: ''}}], reinvocationPolicy: '', matchConstraints: {}}",
+    ),
+    (
+        "MutatingAdmissionPolicyBinding",
+        "metadata: {name: a}\nspec: {policyName: '', paramRef: {namespace: ''}, matchResources: {resourceRules: [{}]}}",
+    ),
 ];
 
 /// Holds the invariant for one object; those that do not decode are passed over.
@@ -121,6 +156,14 @@ fn holds_for(kind: &str, value: &Value, defaults: bool) -> Result<(), TestCaseEr
         "RoleBinding" => holds::<RoleBinding>(value, defaults),
         "ClusterRole" => holds::<ClusterRole>(value, defaults),
         "ClusterRoleBinding" => holds::<ClusterRoleBinding>(value, defaults),
+        "PriorityClass" => holds::<PriorityClass>(value, defaults),
+        "RuntimeClass" => holds::<RuntimeClass>(value, defaults),
+        "ValidatingWebhookConfiguration" => holds::<ValidatingWebhookConfiguration>(value, defaults),
+        "MutatingWebhookConfiguration" => holds::<MutatingWebhookConfiguration>(value, defaults),
+        "ValidatingAdmissionPolicy" => holds::<ValidatingAdmissionPolicy>(value, defaults),
+        "ValidatingAdmissionPolicyBinding" => holds::<ValidatingAdmissionPolicyBinding>(value, defaults),
+        "MutatingAdmissionPolicy" => holds::<MutatingAdmissionPolicy>(value, defaults),
+        "MutatingAdmissionPolicyBinding" => holds::<MutatingAdmissionPolicyBinding>(value, defaults),
         other => panic!("no kind {other}"),
     }
 }
