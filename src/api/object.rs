@@ -171,6 +171,12 @@ pub trait Kind:
         let _ = old;
     }
 
+    /// Stamps times that only the server can give: of a creation (`old` is none), or of a write of the whole object or
+    /// of its status. Comes right after the `prepare` of the write.
+    fn stamp(&mut self, old: Option<&Self>, now: Timestamp) {
+        let _ = (old, now);
+    }
+
     /// Brings the object into the form that decoding its JSON would give: times without fractions of a
     /// second, quantities in canonical form, empty lists and maps as upstream stores them. Metadata is done by the door.
     fn canonicalise(&mut self) {}

@@ -71,6 +71,9 @@ pub trait Strategy: Send + Sync {
     fn prepare_create(&self, object: &mut dyn Object);
     fn prepare_update(&self, object: &mut dyn Object, old: &dyn Object);
     fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object);
+    fn stamp(&self, object: &mut dyn Object, old: Option<&dyn Object>, now: Timestamp) {
+        let _ = (object, old, now);
+    }
     fn canonicalise(&self, object: &mut dyn Object);
     fn validate(&self, object: &dyn Object, errors: &mut FieldErrors);
     fn validate_update(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors);
@@ -251,6 +254,12 @@ impl<K: Kind> Strategy for BuiltIn<K> {
     fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object) {
         if let (Some(object), Some(old)) = (typed_mut::<K>(object), typed::<K>(old)) {
             object.prepare_status(old);
+        }
+    }
+
+    fn stamp(&self, object: &mut dyn Object, old: Option<&dyn Object>, now: Timestamp) {
+        if let Some(object) = typed_mut::<K>(object) {
+            object.stamp(old.and_then(typed::<K>), now);
         }
     }
 

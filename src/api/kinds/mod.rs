@@ -11,19 +11,24 @@ mod endpoint_slice;
 mod event;
 mod fields;
 mod lease;
+mod limit_range;
 mod namespace;
 mod node;
 pub mod part;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
 mod pod_spec;
 mod priority_class;
 mod rbac;
 mod replica_set;
+mod resource_quota;
 mod resources;
 mod runtime_class;
 mod secret;
 mod service;
 mod service_account;
+mod storage;
 mod unchanged;
 mod webhook_client;
 
@@ -33,11 +38,17 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ResourceQuota, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
+};
 
 pub use self::namespace::prepare_namespace_finalize;
 pub use self::priority_class::system_priority_classes;
@@ -73,4 +84,14 @@ pub fn builtin() -> Registry {
         .with::<ValidatingAdmissionPolicyBinding>()
         .with::<MutatingAdmissionPolicy>()
         .with::<MutatingAdmissionPolicyBinding>()
+        .with::<PersistentVolume>()
+        .with::<PersistentVolumeClaim>()
+        .with::<ResourceQuota>()
+        .with::<LimitRange>()
+        .with::<StorageClass>()
+        .with::<VolumeAttachment>()
+        .with::<CSIDriver>()
+        .with::<CSINode>()
+        .with::<CSIStorageCapacity>()
+        .with::<VolumeAttributesClass>()
 }

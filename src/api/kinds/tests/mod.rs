@@ -154,6 +154,16 @@ fn every_kind_is_registered_under_its_names() {
          admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy validatingadmissionpolicies true\n\
          admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings true\n\
          admissionregistration.k8s.io/v1 MutatingAdmissionPolicy mutatingadmissionpolicies true\n\
-         admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding mutatingadmissionpolicybindings true\n"
+         admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding mutatingadmissionpolicybindings true\n\
+         v1 PersistentVolume persistentvolumes false\n\
+         v1 PersistentVolumeClaim persistentvolumeclaims false\n\
+         v1 ResourceQuota resourcequotas false\n\
+         v1 LimitRange limitranges false\n\
+         storage.k8s.io/v1 StorageClass storageclasses false\n\
+         storage.k8s.io/v1 VolumeAttachment volumeattachments false\n\
+         storage.k8s.io/v1 CSIDriver csidrivers false\n\
+         storage.k8s.io/v1 CSINode csinodes false\n\
+         storage.k8s.io/v1 CSIStorageCapacity csistoragecapacities false\n\
+         storage.k8s.io/v1 VolumeAttributesClass volumeattributesclasses false\n"
     );
 }

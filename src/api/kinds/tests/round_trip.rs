@@ -7,11 +7,17 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ResourceQuota, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -107,6 +113,40 @@ const OBJECTS: &[(&str, &str)] = &[
         "MutatingAdmissionPolicyBinding",
         "metadata: {name: a}\nspec: {policyName: '', paramRef: {namespace: ''}, matchResources: {resourceRules: [{}]}}",
     ),
+    (
+        "PersistentVolume",
+        "metadata: {name: a}\nspec: {capacity: {storage: 1024Mi}, accessModes: [], storageClassName: '', claimRef: {name: '', uid: a}, nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: []}]}}, csi: {driver: a, volumeHandle: b, fsType: '', volumeAttributes: {}, nodePublishSecretRef: {name: ''}}, iscsi: {iqn: a, lun: 0, targetPortal: b, portals: []}, scaleIO: {gateway: a, system: b, secretRef: {name: ''}}}\nstatus: {phase: '', lastPhaseTransitionTime: '2026-05-01T11:00:00.7Z'}",
+    ),
+    (
+        "PersistentVolumeClaim",
+        "metadata: {name: a}\nspec: {accessModes: [], volumeName: '', resources: {requests: {storage: 1024Mi}}, dataSource: {kind: PersistentVolumeClaim, name: b}, selector: {matchLabels: {}}}\nstatus: {capacity: {storage: 1000m}, conditions: [{type: a, status: b, reason: '', lastProbeTime: '2026-05-01T11:00:00.7Z'}], modifyVolumeStatus: {status: a, targetVolumeAttributesClassName: ''}}",
+    ),
+    (
+        "ResourceQuota",
+        "metadata: {name: a}\nspec: {hard: {pods: 1000m, cpu: '0.5'}, scopes: [], scopeSelector: {matchExpressions: [{scopeName: PriorityClass, operator: In, values: []}]}}\nstatus: {hard: {}, used: {cpu: 1000m}}",
+    ),
+    (
+        "LimitRange",
+        "metadata: {name: a}\nspec: {limits: [{type: Container, max: {cpu: 1000m}, min: {}, default: {memory: 1024Ki}, maxLimitRequestRatio: {cpu: '2'}}]}",
+    ),
+    (
+        "StorageClass",
+        "metadata: {name: a}\nprovisioner: a\nparameters: {}\nmountOptions: []\nallowedTopologies: [{matchLabelExpressions: []}]",
+    ),
+    (
+        "VolumeAttachment",
+        "metadata: {name: a}\nspec: {attacher: a, nodeName: b, source: {inlineVolumeSpec: {accessModes: [], csi: {driver: a, volumeHandle: b}}}}\nstatus: {attached: true, attachmentMetadata: {}, attachError: {message: '', time: '2026-05-01T11:00:00.7Z'}}",
+    ),
+    ("CSIDriver", "metadata: {name: a}\nspec: {tokenRequests: [], volumeLifecycleModes: []}"),
+    (
+        "CSINode",
+        "metadata: {name: a}\nspec: {drivers: [{name: a, nodeID: b, topologyKeys: [], allocatable: {count: 0}}]}",
+    ),
+    (
+        "CSIStorageCapacity",
+        "metadata: {name: a}\nstorageClassName: b\ncapacity: 1024Mi\nmaximumVolumeSize: 0.1Gi\nnodeTopology: {matchLabels: {}}",
+    ),
+    ("VolumeAttributesClass", "metadata: {name: a}\ndriverName: b\nparameters: {}"),
 ];
 
 /// Holds the invariant for one object; those that do not decode are passed over.
@@ -164,6 +204,16 @@ fn holds_for(kind: &str, value: &Value, defaults: bool) -> Result<(), TestCaseEr
         "ValidatingAdmissionPolicyBinding" => holds::<ValidatingAdmissionPolicyBinding>(value, defaults),
         "MutatingAdmissionPolicy" => holds::<MutatingAdmissionPolicy>(value, defaults),
         "MutatingAdmissionPolicyBinding" => holds::<MutatingAdmissionPolicyBinding>(value, defaults),
+        "PersistentVolume" => holds::<PersistentVolume>(value, defaults),
+        "PersistentVolumeClaim" => holds::<PersistentVolumeClaim>(value, defaults),
+        "ResourceQuota" => holds::<ResourceQuota>(value, defaults),
+        "LimitRange" => holds::<LimitRange>(value, defaults),
+        "StorageClass" => holds::<StorageClass>(value, defaults),
+        "VolumeAttachment" => holds::<VolumeAttachment>(value, defaults),
+        "CSIDriver" => holds::<CSIDriver>(value, defaults),
+        "CSINode" => holds::<CSINode>(value, defaults),
+        "CSIStorageCapacity" => holds::<CSIStorageCapacity>(value, defaults),
+        "VolumeAttributesClass" => holds::<VolumeAttributesClass>(value, defaults),
         other => panic!("no kind {other}"),
     }
 }
