@@ -3,13 +3,17 @@
 
 mod admission;
 mod age;
+mod api_service;
 mod canonical;
+mod certificates;
 mod conditions;
 mod config_map;
 mod deployment;
 mod endpoint_slice;
 mod event;
+pub mod event_versions;
 mod fields;
+mod flow;
 mod lease;
 mod limit_range;
 mod namespace;
@@ -37,19 +41,24 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
     ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{
     CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
 };
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 
+pub use self::certificates::{prepare_approval, validate_approval};
+pub use self::flow::{mandatory_flow_schemas, mandatory_priority_levels};
 pub use self::namespace::prepare_namespace_finalize;
 pub use self::priority_class::system_priority_classes;
 use super::registry::Registry;
@@ -94,4 +103,8 @@ pub fn builtin() -> Registry {
         .with::<CSINode>()
         .with::<CSIStorageCapacity>()
         .with::<VolumeAttributesClass>()
+        .with::<FlowSchema>()
+        .with::<PriorityLevelConfiguration>()
+        .with::<CertificateSigningRequest>()
+        .with::<APIService>()
 }

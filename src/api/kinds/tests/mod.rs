@@ -164,6 +164,10 @@ fn every_kind_is_registered_under_its_names() {
          storage.k8s.io/v1 CSIDriver csidrivers false\n\
          storage.k8s.io/v1 CSINode csinodes false\n\
          storage.k8s.io/v1 CSIStorageCapacity csistoragecapacities false\n\
-         storage.k8s.io/v1 VolumeAttributesClass volumeattributesclasses false\n"
+         storage.k8s.io/v1 VolumeAttributesClass volumeattributesclasses false\n\
+         flowcontrol.apiserver.k8s.io/v1 FlowSchema flowschemas true\n\
+         flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration prioritylevelconfigurations true\n\
+         certificates.k8s.io/v1 CertificateSigningRequest certificatesigningrequests false\n\
+         apiregistration.k8s.io/v1 APIService apiservices false\n"
     );
 }

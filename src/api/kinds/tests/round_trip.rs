@@ -6,18 +6,21 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
     ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{
     CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
 };
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -147,6 +150,22 @@ const OBJECTS: &[(&str, &str)] = &[
         "metadata: {name: a}\nstorageClassName: b\ncapacity: 1024Mi\nmaximumVolumeSize: 0.1Gi\nnodeTopology: {matchLabels: {}}",
     ),
     ("VolumeAttributesClass", "metadata: {name: a}\ndriverName: b\nparameters: {}"),
+    (
+        "FlowSchema",
+        "metadata: {name: a}\nspec: {priorityLevelConfiguration: {name: b}, rules: [{subjects: [{kind: Group, group: {name: c}}], resourceRules: [{verbs: [get], apiGroups: [''], resources: [pods], clusterScope: false, namespaces: []}], nonResourceRules: []}]}\nstatus: {conditions: [{type: Dangling, status: '', lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "PriorityLevelConfiguration",
+        "metadata: {name: a}\nspec: {type: Limited, limited: {limitResponse: {type: Queue, queuing: {queues: 0}}}}\nstatus: {conditions: [{type: a, message: '', lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "CertificateSigningRequest",
+        "metadata: {name: a}\nspec: {request: YQ==, signerName: a.b/c, usages: [], extra: {a: []}, groups: []}\nstatus: {certificate: '', conditions: [{type: Approved, status: 'True', reason: '', lastUpdateTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "APIService",
+        "metadata: {name: v1.a.b}\nspec: {group: a.b, version: v1, groupPriorityMinimum: 1, versionPriority: 1, caBundle: '', service: {name: '', namespace: b}}\nstatus: {conditions: [{type: Available, status: 'True', reason: '', lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
 ];
 
 /// Holds the invariant for one object; those that do not decode are passed over.
@@ -214,6 +233,10 @@ fn holds_for(kind: &str, value: &Value, defaults: bool) -> Result<(), TestCaseEr
         "CSINode" => holds::<CSINode>(value, defaults),
         "CSIStorageCapacity" => holds::<CSIStorageCapacity>(value, defaults),
         "VolumeAttributesClass" => holds::<VolumeAttributesClass>(value, defaults),
+        "FlowSchema" => holds::<FlowSchema>(value, defaults),
+        "PriorityLevelConfiguration" => holds::<PriorityLevelConfiguration>(value, defaults),
+        "CertificateSigningRequest" => holds::<CertificateSigningRequest>(value, defaults),
+        "APIService" => holds::<APIService>(value, defaults),
         other => panic!("no kind {other}"),
     }
 }
