@@ -2,7 +2,11 @@
 //! upstream's code and tests.
 
 mod admission;
+mod budgets;
+mod certificates;
 mod classes;
+mod event_versions;
+mod flow;
 mod pod_changes;
 mod pod_rows;
 mod pods;
@@ -10,6 +14,8 @@ mod rbac;
 mod round_trip;
 mod services;
 mod small;
+mod storage;
+mod volumes;
 mod workloads;
 
 use jiff::Timestamp;
