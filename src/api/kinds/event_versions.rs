@@ -8,6 +8,7 @@
 use k8s_openapi::api::core::v1::Event;
 use serde_json::{Map, Value};
 
+use super::event::validate_event;
 use super::fields::text;
 use super::unchanged::validate_unchanged;
 use crate::api::error::{FieldErrors, FieldPath};
@@ -94,8 +95,13 @@ fn serve(fields: &mut Map<String, Value>, to: &str) {
     }
 }
 
-/// Collects what is wrong with a new event that comes by `events.k8s.io/v1`, besides the rules of every event.
+/// What this version calls the reporter, in answers too.
+const REPORTER: &str = "reportingController";
+
+/// Collects what is wrong with a new event that comes by `events.k8s.io/v1`: in place of the kind's own rules, which
+/// these include.
 pub fn validate_new_event(event: &Event, errors: &mut FieldErrors) {
+    validate_event(event, REPORTER, errors);
     let path = FieldPath::new("metadata");
     let name = text(&event.metadata.name);
     errors.invalid_each(&path.child("name"), name, check_name(is_dns1123_subdomain, name, false));
@@ -119,8 +125,10 @@ pub fn validate_new_event(event: &Event, errors: &mut FieldErrors) {
     }
 }
 
-/// Collects what is wrong with a change by `events.k8s.io/v1`: but for its series, an event stays as it is.
+/// Collects what is wrong with a change by `events.k8s.io/v1`, in place of the kind's own rules: but for its series,
+/// an event stays as it is.
 pub fn validate_event_change(new: &Event, old: &Event, errors: &mut FieldErrors) {
+    validate_event(new, REPORTER, errors);
     if new.series != old.series {
         validate_series(new, errors);
     }
@@ -138,7 +146,7 @@ pub fn validate_event_change(new: &Event, old: &Event, errors: &mut FieldErrors)
     validate_unchanged(&new.event_time, &old.event_time, &path("eventTime"), errors);
     validate_unchanged(&new.action, &old.action, &path("action"), errors);
     validate_unchanged(&new.related, &old.related, &path("related"), errors);
-    let field = path("reportingController");
+    let field = path(REPORTER);
     validate_unchanged(&new.reporting_component, &old.reporting_component, &field, errors);
     let field = path("reportingInstance");
     validate_unchanged(&new.reporting_instance, &old.reporting_instance, &field, errors);

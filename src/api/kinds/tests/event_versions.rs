@@ -63,8 +63,8 @@ fn odd_values_are_left_alone() {
 
 #[test]
 fn new_events() {
-    const GOOD: &str =
-        "metadata: {name: a}\ninvolvedObject: {}\neventTime: '2026-05-01T11:00:00.000000Z'\ntype: Normal\n";
+    const GOOD: &str = "metadata: {name: a, namespace: default}\ninvolvedObject: {}\neventTime: '2026-05-01T11:00:00.000000Z'\ntype: Normal\n\
+                        reportingComponent: c\nreportingInstance: i\naction: a\nreason: r\n";
     let rows = [
         (GOOD.to_owned(), ""),
         (format!("{GOOD}series: {{count: 2, lastObservedTime: '2026-05-01T11:00:00.000000Z'}}"), ""),
@@ -73,8 +73,15 @@ fn new_events() {
             "series.count: Invalid value: \"\": should be at least 2\nseries.lastObservedTime: Required value\n",
         ),
         (
-            "metadata: {name: a}\ninvolvedObject: {}".to_owned(),
+            "metadata: {name: a, namespace: default}\ninvolvedObject: {}".to_owned(),
             "eventTime: Required value\ntype: Invalid value: \"\": has invalid value: \n",
+        ),
+        (
+            GOOD.replace("reportingComponent: c", "reportingComponent: 'a b'")
+                .replace("action: a", "action: ''"),
+            "reportingController: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+             alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')\n\
+             action: Required value\n",
         ),
         (GOOD.replace("Normal", "Odd"), "type: Invalid value: \"\": has invalid value: Odd\n"),
         (
@@ -100,7 +107,7 @@ fn new_events() {
 
 #[test]
 fn changes_of_events() {
-    const OLD: &str = "metadata: {name: a}\ninvolvedObject: {name: p}\nreason: r\nmessage: m\ntype: Normal\n";
+    const OLD: &str = "metadata: {name: a, namespace: default}\ninvolvedObject: {name: p}\nreason: r\nmessage: m\ntype: Normal\n";
     let rows = [
         (OLD.to_owned(), ""),
         (format!("{OLD}series: {{count: 2, lastObservedTime: '2026-05-01T11:00:00.000000Z'}}"), ""),
