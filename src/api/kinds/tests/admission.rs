@@ -449,6 +449,25 @@ fn bindings_of_mutating_policies() {
         "spec.paramRef: Required value: one of name or selector must be specified\n\
          spec.paramRef.parameterNotFoundAction: Required value\n",
     );
+    let rows = [
+        ("{policyName: p, paramRef: {name: a, parameterNotFoundAction: Allow}}", ""),
+        ("{policyName: p, paramRef: {selector: {matchLabels: {a: b}}, parameterNotFoundAction: Deny}}", ""),
+        (
+            "{policyName: p, paramRef: {name: a, parameterNotFoundAction: Wait}}",
+            "spec.paramRef.parameterNotFoundAction: Unsupported value: \"Wait\": supported values: \"Deny\", \"Allow\"\n",
+        ),
+        (
+            "{policyName: p, matchResources: {matchPolicy: X}}",
+            "spec.matchResources.matchPolicy: Unsupported value: \"X\": supported values: \"Equivalent\", \"Exact\"\n",
+        ),
+    ];
+    for (spec, expected) in rows {
+        check::<MutatingAdmissionPolicyBinding>(&format!("{META}spec: {spec}"), expected);
+    }
+    check_row::<MutatingAdmissionPolicyBinding>(
+        "metadata: {}\nspec: {policyName: p, paramRef: {name: a, namespace: b}}",
+        "p | b/a | <unknown>",
+    );
     check_defaults::<MutatingAdmissionPolicyBinding>(
         &format!("{META}spec: {{policyName: p, matchResources: {{matchPolicy: Exact}}}}"),
         &format!(

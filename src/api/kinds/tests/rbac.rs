@@ -196,6 +196,8 @@ fn cluster_bindings() {
         &format!("{CLUSTER}roleRef: {{kind: ClusterRole, name: r}}\nsubjects: []"),
         &format!("{CLUSTER}roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: r}}"),
     );
+    let same = format!("{CLUSTER}roleRef: {{kind: ClusterRole, name: r}}");
+    check_update::<ClusterRoleBinding>(&same, &same, false, "");
     let of = |name: &str| format!("{CLUSTER}roleRef: {{kind: ClusterRole, name: {name}}}");
     check_update::<ClusterRoleBinding>(
         &of("a"),

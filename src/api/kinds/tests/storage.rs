@@ -305,6 +305,11 @@ fn volume_attributes_classes() {
             "driverName: Required value\nparameters: Required value: must contain at least one key/value pair\n",
         ),
         ("driverName: a\nparameters: {'': b}", "parameters: Invalid value: \"\": field can not be empty.\n"),
+        ("driverName: Example.com/Disk\nparameters: {a: b, c: ''}", ""),
+        (
+            "driverName: a\nparameters: {}",
+            "parameters: Required value: must contain at least one key/value pair\n",
+        ),
     ];
     for (yaml, expected) in rows {
         check::<VolumeAttributesClass>(&format!("{META}{yaml}"), expected);
@@ -323,6 +328,13 @@ fn volume_attributes_classes() {
         &format!("{META}driverName: z\nparameters: {{b: d}}"),
         false,
         "driverName: Forbidden: updates to driverName are forbidden.\nparameters: Forbidden: updates to parameters are forbidden.\n",
+    );
+    let plain = format!("{META}driverName: a\nparameters: {{b: c}}");
+    check_update::<VolumeAttributesClass>(&plain, &plain, false, "");
+    check_defaults::<VolumeAttributesClass>(&plain, &plain);
+    check_row::<VolumeAttributesClass>(
+        "metadata: {creationTimestamp: '2026-05-01T11:00:00Z'}\ndriverName: b.c",
+        "b.c | 60m",
     );
     check_row::<VolumeAttributesClass>("metadata: {}\ndriverName: a", "a | <unknown>");
 }
