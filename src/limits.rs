@@ -408,3 +408,21 @@ pub const CRON_YEARS: i16 = 5;
 pub const SCALING_WINDOW_SECONDS: i32 = 3600;
 /// The longest period of an autoscaler's policy, in seconds: upstream's.
 pub const SCALING_PERIOD_SECONDS: i32 = 1800;
+/// The most conditions under which a webhook or a policy is asked: upstream's.
+pub const MATCH_CONDITIONS: usize = 64;
+/// The most audit annotations of a policy, and the bytes of the expression of one: upstream's.
+pub const AUDIT_ANNOTATIONS: usize = 20;
+/// See [`AUDIT_ANNOTATIONS`].
+pub const AUDIT_EXPRESSION_BYTES: usize = 5 * 1024;
+/// The most parameters of a class of storage, and the bytes of all of them: upstream's.
+pub const CLASS_PARAMETERS: usize = 512;
+/// See [`CLASS_PARAMETERS`].
+pub const CLASS_PARAMETER_BYTES: usize = 256 * 1024;
+/// The bytes of what an attached volume says of itself, and of the message of an error: upstream's.
+pub const ATTACHMENT_BYTES: usize = 256 * 1024;
+/// See [`ATTACHMENT_BYTES`].
+pub const VOLUME_ERROR_BYTES: usize = 1024;
+/// The bytes of a CSI driver's name, and of the name that it has for a node: upstream's.
+pub const CSI_DRIVER_BYTES: usize = 63;
+/// See [`CSI_DRIVER_BYTES`].
+pub const CSI_NODE_BYTES: usize = 256;

@@ -165,6 +165,9 @@ pub trait Kind:
     const ORPHANS_DEPENDENTS: bool = false;
     /// The columns after `Name`.
     const COLUMNS: &'static [Column] = &[];
+    /// The fields, besides those that are quantities in every kind (`requests`, `capacity`), whose values are
+    /// quantities or maps of them: a user may write those as numbers.
+    const QUANTITIES: &'static [&'static str] = &[];
 
     /// What is wrong with a name of this kind (`prefix`: it is a `generateName`); empty if nothing.
     fn validate_name(name: &str, prefix: bool) -> Vec<String>;
@@ -183,6 +186,12 @@ pub trait Kind:
     /// Takes over from `old` what a write of the status may not change (everything else).
     fn prepare_status(&mut self, old: &Self) {
         let _ = old;
+    }
+
+    /// Stamps times that only the server can give: of a creation (`old` is none), or of a write of the whole object or
+    /// of its status. Comes right after the `prepare` of the write.
+    fn stamp(&mut self, old: Option<&Self>, now: Timestamp) {
+        let _ = (old, now);
     }
 
     /// Brings the object into the form that decoding its JSON would give: times without fractions of a

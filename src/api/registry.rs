@@ -75,6 +75,9 @@ pub trait Strategy: Send + Sync {
     fn prepare_create(&self, object: &mut dyn Object);
     fn prepare_update(&self, object: &mut dyn Object, old: &dyn Object);
     fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object);
+    fn stamp(&self, object: &mut dyn Object, old: Option<&dyn Object>, now: Timestamp) {
+        let _ = (object, old, now);
+    }
     fn canonicalise(&self, object: &mut dyn Object);
     fn validate(&self, object: &dyn Object, errors: &mut FieldErrors);
     fn validate_create(&self, object: &dyn Object, errors: &mut FieldErrors);
@@ -134,7 +137,7 @@ fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<Stri
     }
 }
 
-/// Fields whose values are quantities, or maps of them.
+/// Fields whose values are quantities, or maps of them, whatever the kind.
 const QUANTITIES: [&str; 10] = [
     "requests",
     "limits",
@@ -152,7 +155,7 @@ const QUANTITIES: [&str; 10] = [
 const METRICS: [&str; 2] = ["target", "current"];
 
 /// A quantity may be written as a number (`cpu: 1`); the types know text only.
-fn quantities_as_text(value: &mut Value) {
+fn quantities_as_text(value: &mut Value, more: &[&str]) {
     fn number_as_text(value: &mut Value) {
         if value.is_number() {
             *value = Value::String(value.to_string());
@@ -161,7 +164,7 @@ fn quantities_as_text(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                if QUANTITIES.contains(&name.as_str()) {
+                if QUANTITIES.contains(&name.as_str()) || more.contains(&name.as_str()) {
                     number_as_text(value);
                     value.as_object_mut().into_iter().flatten().for_each(|(_, value)| number_as_text(value));
                 }
@@ -170,10 +173,10 @@ fn quantities_as_text(value: &mut Value) {
                 {
                     number_as_text(value);
                 }
-                quantities_as_text(value);
+                quantities_as_text(value, more);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(quantities_as_text),
+        Value::Array(items) => items.iter_mut().for_each(|item| quantities_as_text(item, more)),
         _ => {}
     }
 }
@@ -226,7 +229,7 @@ impl<K: Kind> Strategy for BuiltIn<K> {
     }
 
     fn decode_value(&self, mut value: serde_json::Value) -> Result<Box<dyn Object>, WrongField> {
-        quantities_as_text(&mut value);
+        quantities_as_text(&mut value, K::QUANTITIES);
         match serde_path_to_error::deserialize::<_, K>(value) {
             Ok(object) => Ok(Box::new(object)),
             Err(error) => {
@@ -276,6 +279,12 @@ impl<K: Kind> Strategy for BuiltIn<K> {
     fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object) {
         if let (Some(object), Some(old)) = (typed_mut::<K>(object), typed::<K>(old)) {
             object.prepare_status(old);
+        }
+    }
+
+    fn stamp(&self, object: &mut dyn Object, old: Option<&dyn Object>, now: Timestamp) {
+        if let Some(object) = typed_mut::<K>(object) {
+            object.stamp(old.and_then(typed::<K>), now);
         }
     }
 

@@ -100,6 +100,7 @@ impl Server {
         let snapshot = self.store.snapshot();
         let key = ObjectKey::of(object.meta());
         strategy.prepare_create(&mut *object);
+        strategy.stamp(&mut *object, None, self.now());
         strategy.set_defaults(&mut *object);
         strategy.canonicalise(&mut *object);
         let attempt = Attempt {
@@ -301,10 +302,12 @@ impl Server {
             Face::Main => {
                 strategy.set_defaults(&mut *object);
                 strategy.prepare_update(&mut *object, &*old);
+                strategy.stamp(&mut *object, Some(&*old), self.now());
             }
             Face::Status => {
                 strategy.set_defaults(&mut *object);
                 strategy.prepare_status(&mut *object, &*old);
+                strategy.stamp(&mut *object, Some(&*old), self.now());
             }
             Face::Finalize => finalize(&mut *object, &*old)?,
         }

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::age::since;
 use super::canonical::{Canonical, canonical, fill};
-use super::claims::{default_claim, validate_claim_spec};
 use super::fields::{list, text, validate_dns_label};
+use super::persistent_volume_claim::validate_spec as validate_claim_spec;
 use super::pod_spec::{default_template, or_word, validate_kept_running, validate_template};
 use super::rules::{canonical_by_table, generation_of_spec, status_apart};
 use super::shares::{number_of, validate_share, validate_within_whole};
@@ -71,7 +71,7 @@ impl Kind for StatefulSet {
         spec.replicas.get_or_insert(1);
         spec.revision_history_limit.get_or_insert(10);
         default_template(&mut spec.template);
-        spec.volume_claim_templates.iter_mut().flatten().for_each(default_claim);
+        spec.volume_claim_templates.iter_mut().flatten().for_each(Kind::set_defaults);
     }
 
     fn validate(&self, errors: &mut FieldErrors) {

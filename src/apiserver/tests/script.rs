@@ -389,7 +389,8 @@ fn check(name: &str) -> usize {
 
 #[test]
 fn scripts() {
-    let names = ["writes", "deletion", "namespaces", "lists", "watches", "services", "pods", "workloads"];
+    let names =
+        ["writes", "deletion", "namespaces", "lists", "watches", "services", "pods", "workloads", "kinds"];
     let requests: usize = names.iter().map(|name| check(&format!("{name}.script"))).sum();
     assert!(requests >= 150, "{requests} requests");
 }

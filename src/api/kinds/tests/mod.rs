@@ -1,18 +1,27 @@
 //! Tables of what Kubernetes answers: defaults, refusals, changes, printed lines. What is expected comes from
 //! upstream's code and tests.
 
+mod admission;
 mod autoscalers;
+mod budgets;
+mod certificates;
+mod classes;
 mod convert;
+mod event_versions;
+mod flow;
 mod jobs;
 mod networking;
 mod pod_changes;
 mod pod_rows;
 mod pods;
+mod rbac;
 mod round_trip;
 mod services;
 mod sets;
 mod small;
+mod storage;
 mod tables;
+mod volumes;
 mod workloads;
 
 use jiff::Timestamp;
@@ -161,7 +170,33 @@ fn every_kind_is_registered_under_its_names() {
          networking.k8s.io/v1 Ingress ingresses true\n\
          networking.k8s.io/v1 IngressClass ingressclasses true\n\
          networking.k8s.io/v1 IPAddress ipaddresses false\n\
-         networking.k8s.io/v1 ServiceCIDR servicecidrs false\n"
+         networking.k8s.io/v1 ServiceCIDR servicecidrs false\n\
+         rbac.authorization.k8s.io/v1 Role roles false\n\
+         rbac.authorization.k8s.io/v1 RoleBinding rolebindings false\n\
+         rbac.authorization.k8s.io/v1 ClusterRole clusterroles false\n\
+         rbac.authorization.k8s.io/v1 ClusterRoleBinding clusterrolebindings false\n\
+         scheduling.k8s.io/v1 PriorityClass priorityclasses true\n\
+         node.k8s.io/v1 RuntimeClass runtimeclasses false\n\
+         admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration validatingwebhookconfigurations true\n\
+         admissionregistration.k8s.io/v1 MutatingWebhookConfiguration mutatingwebhookconfigurations true\n\
+         admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy validatingadmissionpolicies true\n\
+         admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings true\n\
+         admissionregistration.k8s.io/v1 MutatingAdmissionPolicy mutatingadmissionpolicies true\n\
+         admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding mutatingadmissionpolicybindings true\n\
+         v1 PersistentVolume persistentvolumes false\n\
+         v1 PersistentVolumeClaim persistentvolumeclaims false\n\
+         v1 ResourceQuota resourcequotas false\n\
+         v1 LimitRange limitranges false\n\
+         storage.k8s.io/v1 StorageClass storageclasses false\n\
+         storage.k8s.io/v1 VolumeAttachment volumeattachments false\n\
+         storage.k8s.io/v1 CSIDriver csidrivers false\n\
+         storage.k8s.io/v1 CSINode csinodes false\n\
+         storage.k8s.io/v1 CSIStorageCapacity csistoragecapacities false\n\
+         storage.k8s.io/v1 VolumeAttributesClass volumeattributesclasses false\n\
+         flowcontrol.apiserver.k8s.io/v1 FlowSchema flowschemas true\n\
+         flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration prioritylevelconfigurations true\n\
+         certificates.k8s.io/v1 CertificateSigningRequest certificatesigningrequests false\n\
+         apiregistration.k8s.io/v1 APIService apiservices false\n"
     );
 }
 
@@ -179,6 +214,10 @@ fn short_names_and_categories() {
                     replicasets rs all|deployments deploy all|statefulsets sts all|daemonsets ds all|\
                     replicationcontrollers rc all|endpoints ep |jobs  all|cronjobs cj all|\
                     horizontalpodautoscalers hpa all|poddisruptionbudgets pdb |networkpolicies netpol |\
-                    ingresses ing |ipaddresses ip ";
+                    ingresses ing |ipaddresses ip |priorityclasses pc |\
+                    validatingwebhookconfigurations  api-extensions|mutatingwebhookconfigurations  api-extensions|validatingadmissionpolicies  api-extensions|validatingadmissionpolicybindings  api-extensions|\
+                    mutatingadmissionpolicies  api-extensions|mutatingadmissionpolicybindings  api-extensions|persistentvolumes pv |\
+                    persistentvolumeclaims pvc |resourcequotas quota |limitranges limits |storageclasses sc |\
+                    volumeattributesclasses vac |certificatesigningrequests csr ";
     assert_eq!(found.join("|"), expected);
 }

@@ -1,17 +1,30 @@
 //! What a writer leaves in memory is what a reader decodes: for objects of every kind, written by hand and then
 //! changed at random, the canonical form is what decoding its own JSON gives, and it stays as it is.
 
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Event, Namespace, Node, Pod, PodTemplate, ReplicationController, Secret, Service,
-    ServiceAccount,
+    ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::networking::v1::{IPAddress, Ingress, IngressClass, NetworkPolicy, ServiceCIDR};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
+};
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -19,7 +32,7 @@ use crate::api::meta::canonicalise_meta;
 use crate::api::object::Kind;
 
 /// One object of each kind, with values that are not canonical.
-const OBJECTS: [(&str, &str); 27] = [
+const OBJECTS: &[(&str, &str)] = &[
     (
         "Namespace",
         "metadata: {name: a}\nspec: {finalizers: [kubernetes]}\nstatus: {phase: Active, conditions: [{type: a, status: b, lastTransitionTime: '2026-05-01T11:00:00.5Z', message: ''}]}",
@@ -119,6 +132,101 @@ const OBJECTS: [(&str, &str); 27] = [
         "ServiceCIDR",
         "metadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\nstatus: {conditions: [{type: a, status: b, reason: c, message: d, observedGeneration: 0, lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
     ),
+    (
+        "Role",
+        "metadata: {name: a}\nrules: [{apiGroups: [], resources: [a], resourceNames: [], nonResourceURLs: [], verbs: []}]",
+    ),
+    (
+        "RoleBinding",
+        "metadata: {name: a}\nroleRef: {apiGroup: '', kind: Role, name: b}\nsubjects: [{kind: User, name: a, apiGroup: '', namespace: ''}]",
+    ),
+    (
+        "ClusterRole",
+        "metadata: {name: a}\nrules: []\naggregationRule: {clusterRoleSelectors: [{matchLabels: {}, matchExpressions: [{key: a, operator: In, values: []}]}]}",
+    ),
+    (
+        "ClusterRoleBinding",
+        "metadata: {name: a}\nroleRef: {kind: ClusterRole, name: b}\nsubjects: [{kind: Group, name: a}]",
+    ),
+    ("PriorityClass", "metadata: {name: a}\nvalue: 0\nglobalDefault: false\ndescription: ''"),
+    (
+        "RuntimeClass",
+        "metadata: {name: a}\nhandler: ''\noverhead: {podFixed: {cpu: 1000m}}\nscheduling: {nodeSelector: {}, tolerations: [{key: '', effect: ''}]}",
+    ),
+    (
+        "ValidatingWebhookConfiguration",
+        "metadata: {name: a}\nwebhooks: [{name: a, sideEffects: None, admissionReviewVersions: [], rules: [{apiGroups: [], operations: []}], clientConfig: {caBundle: '', service: {name: '', namespace: ''}}, matchConditions: []}]",
+    ),
+    (
+        "MutatingWebhookConfiguration",
+        "metadata: {name: a}\nwebhooks: [{name: a, sideEffects: None, admissionReviewVersions: [v1], rules: [{resources: [a/b], operations: ['*']}], clientConfig: {url: 'https://a/b'}, matchConditions: [{name: a, expression: ''}]}]",
+    ),
+    (
+        "ValidatingAdmissionPolicy",
+        "metadata: {name: a}\nspec: {validations: [{expression: a, message: ''}], auditAnnotations: [], variables: [], matchConstraints: {resourceRules: [{resourceNames: [], operations: []}]}, paramKind: {kind: ''}}\nstatus: {observedGeneration: 0, conditions: [{type: a, status: b, reason: c, message: d, lastTransitionTime: '2026-05-01T11:00:00.7Z'}], typeChecking: {expressionWarnings: []}}",
+    ),
+    (
+        "ValidatingAdmissionPolicyBinding",
+        "metadata: {name: a}\nspec: {policyName: a, validationActions: [], paramRef: {name: '', selector: {matchLabels: {}}}, matchResources: {excludeResourceRules: []}}",
+    ),
+    (
+        "MutatingAdmissionPolicy",
+        "metadata: {name: a}\nspec: {mutations: [{patchType: JSONPatch, jsonPatch: {expression: ''}}], reinvocationPolicy: '', matchConstraints: {}}",
+    ),
+    (
+        "MutatingAdmissionPolicyBinding",
+        "metadata: {name: a}\nspec: {policyName: '', paramRef: {namespace: ''}, matchResources: {resourceRules: [{}]}}",
+    ),
+    (
+        "PersistentVolume",
+        "metadata: {name: a}\nspec: {capacity: {storage: 1024Mi}, accessModes: [], storageClassName: '', claimRef: {name: '', uid: a}, nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: []}]}}, csi: {driver: a, volumeHandle: b, fsType: '', volumeAttributes: {}, nodePublishSecretRef: {name: ''}}, iscsi: {iqn: a, lun: 0, targetPortal: b, portals: []}, scaleIO: {gateway: a, system: b, secretRef: {name: ''}}}\nstatus: {phase: '', lastPhaseTransitionTime: '2026-05-01T11:00:00.7Z'}",
+    ),
+    (
+        "PersistentVolumeClaim",
+        "metadata: {name: a}\nspec: {accessModes: [], volumeName: '', resources: {requests: {storage: 1024Mi}}, dataSource: {kind: PersistentVolumeClaim, name: b}, selector: {matchLabels: {}}}\nstatus: {capacity: {storage: 1000m}, conditions: [{type: a, status: b, reason: '', lastProbeTime: '2026-05-01T11:00:00.7Z'}], modifyVolumeStatus: {status: a, targetVolumeAttributesClassName: ''}}",
+    ),
+    (
+        "ResourceQuota",
+        "metadata: {name: a}\nspec: {hard: {pods: 1000m, cpu: '0.5'}, scopes: [], scopeSelector: {matchExpressions: [{scopeName: PriorityClass, operator: In, values: []}]}}\nstatus: {hard: {}, used: {cpu: 1000m}}",
+    ),
+    (
+        "LimitRange",
+        "metadata: {name: a}\nspec: {limits: [{type: Container, max: {cpu: 1000m}, min: {}, default: {memory: 1024Ki}, maxLimitRequestRatio: {cpu: '2'}}]}",
+    ),
+    (
+        "StorageClass",
+        "metadata: {name: a}\nprovisioner: a\nparameters: {}\nmountOptions: []\nallowedTopologies: [{matchLabelExpressions: []}]",
+    ),
+    (
+        "VolumeAttachment",
+        "metadata: {name: a}\nspec: {attacher: a, nodeName: b, source: {inlineVolumeSpec: {accessModes: [], csi: {driver: a, volumeHandle: b}}}}\nstatus: {attached: true, attachmentMetadata: {}, attachError: {message: '', time: '2026-05-01T11:00:00.7Z'}}",
+    ),
+    ("CSIDriver", "metadata: {name: a}\nspec: {tokenRequests: [], volumeLifecycleModes: []}"),
+    (
+        "CSINode",
+        "metadata: {name: a}\nspec: {drivers: [{name: a, nodeID: b, topologyKeys: [], allocatable: {count: 0}}]}",
+    ),
+    (
+        "CSIStorageCapacity",
+        "metadata: {name: a}\nstorageClassName: b\ncapacity: 1024Mi\nmaximumVolumeSize: 0.1Gi\nnodeTopology: {matchLabels: {}}",
+    ),
+    ("VolumeAttributesClass", "metadata: {name: a}\ndriverName: b\nparameters: {}"),
+    (
+        "FlowSchema",
+        "metadata: {name: a}\nspec: {priorityLevelConfiguration: {name: b}, rules: [{subjects: [{kind: Group, group: {name: c}}], resourceRules: [{verbs: [get], apiGroups: [''], resources: [pods], clusterScope: false, namespaces: []}], nonResourceRules: []}]}\nstatus: {conditions: [{type: Dangling, status: '', lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "PriorityLevelConfiguration",
+        "metadata: {name: a}\nspec: {type: Limited, limited: {limitResponse: {type: Queue, queuing: {queues: 0}}}}\nstatus: {conditions: [{type: a, message: '', lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "CertificateSigningRequest",
+        "metadata: {name: a}\nspec: {request: YQ==, signerName: a.b/c, usages: [], extra: {a: []}, groups: []}\nstatus: {certificate: '', conditions: [{type: Approved, status: 'True', reason: '', lastUpdateTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
+    (
+        "APIService",
+        "metadata: {name: v1.a.b}\nspec: {group: a.b, version: v1, groupPriorityMinimum: 1, versionPriority: 1, caBundle: '', service: {name: '', namespace: b}}\nstatus: {conditions: [{type: Available, status: 'True', reason: '', lastTransitionTime: '2026-05-01T11:00:00.7Z'}]}",
+    ),
 ];
 
 /// Holds the invariant for one object; those that do not decode are passed over.
@@ -180,6 +288,32 @@ fn holds_for(kind: &str, value: &Value, defaults: bool) -> Result<(), TestCaseEr
         "IngressClass" => holds::<IngressClass>(value, defaults),
         "IPAddress" => holds::<IPAddress>(value, defaults),
         "ServiceCIDR" => holds::<ServiceCIDR>(value, defaults),
+        "Role" => holds::<Role>(value, defaults),
+        "RoleBinding" => holds::<RoleBinding>(value, defaults),
+        "ClusterRole" => holds::<ClusterRole>(value, defaults),
+        "ClusterRoleBinding" => holds::<ClusterRoleBinding>(value, defaults),
+        "PriorityClass" => holds::<PriorityClass>(value, defaults),
+        "RuntimeClass" => holds::<RuntimeClass>(value, defaults),
+        "ValidatingWebhookConfiguration" => holds::<ValidatingWebhookConfiguration>(value, defaults),
+        "MutatingWebhookConfiguration" => holds::<MutatingWebhookConfiguration>(value, defaults),
+        "ValidatingAdmissionPolicy" => holds::<ValidatingAdmissionPolicy>(value, defaults),
+        "ValidatingAdmissionPolicyBinding" => holds::<ValidatingAdmissionPolicyBinding>(value, defaults),
+        "MutatingAdmissionPolicy" => holds::<MutatingAdmissionPolicy>(value, defaults),
+        "MutatingAdmissionPolicyBinding" => holds::<MutatingAdmissionPolicyBinding>(value, defaults),
+        "PersistentVolume" => holds::<PersistentVolume>(value, defaults),
+        "PersistentVolumeClaim" => holds::<PersistentVolumeClaim>(value, defaults),
+        "ResourceQuota" => holds::<ResourceQuota>(value, defaults),
+        "LimitRange" => holds::<LimitRange>(value, defaults),
+        "StorageClass" => holds::<StorageClass>(value, defaults),
+        "VolumeAttachment" => holds::<VolumeAttachment>(value, defaults),
+        "CSIDriver" => holds::<CSIDriver>(value, defaults),
+        "CSINode" => holds::<CSINode>(value, defaults),
+        "CSIStorageCapacity" => holds::<CSIStorageCapacity>(value, defaults),
+        "VolumeAttributesClass" => holds::<VolumeAttributesClass>(value, defaults),
+        "FlowSchema" => holds::<FlowSchema>(value, defaults),
+        "PriorityLevelConfiguration" => holds::<PriorityLevelConfiguration>(value, defaults),
+        "CertificateSigningRequest" => holds::<CertificateSigningRequest>(value, defaults),
+        "APIService" => holds::<APIService>(value, defaults),
         other => panic!("no kind {other}"),
     }
 }
@@ -190,7 +324,7 @@ fn value_of(yaml: &str) -> Value {
 
 #[test]
 fn objects_written_by_hand() {
-    for (kind, yaml) in OBJECTS {
+    for &(kind, yaml) in OBJECTS {
         for defaults in [false, true] {
             holds_for(kind, &value_of(yaml), defaults).unwrap_or_else(|wrong| panic!("{kind}: {wrong}"));
         }

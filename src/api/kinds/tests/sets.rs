@@ -105,7 +105,7 @@ fn stateful_refusals() {
         > spec: {volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}], template: {spec: {containers: [{name: a, image: x, volumeMounts: [{name: data, mountPath: /d}]}]}}}
         > spec: {volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, dataSource: {kind: Odd, name: a}, dataSourceRef: {kind: PersistentVolumeClaim, name: b}}}]}
           spec.volumeClaimTemplates[0].spec.dataSource: Invalid value: "Odd": must be 'PersistentVolumeClaim' when referencing the default apiGroup
-          spec.volumeClaimTemplates[0].spec: Invalid value: "spec.volumeClaimTemplates[0].spec.dataSource": must match dataSourceRef
+          spec.volumeClaimTemplates[0].spec: Invalid value: {}: must match dataSourceRef
         "#,
     );
 }
