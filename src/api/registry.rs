@@ -49,6 +49,19 @@ pub struct KindInfo {
     pub selectable_fields: &'static [TermName],
     /// Columns after `Name`.
     pub columns: &'static [Column],
+    /// Where its objects keep what the `scale` subresource shows; `None` without one.
+    pub scale: Option<ScalePaths>,
+}
+
+/// Where an object keeps its scale, as paths of fields from the object (`spec.replicas`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// The number that is wanted.
+    pub wanted: String,
+    /// The number that there is.
+    pub present: String,
+    /// The selector of what is counted: a text, or a label selector.
+    pub selector: Option<String>,
 }
 
 /// The rules of a kind for objects whose type is known only at run time; see [`Kind`] for each method.
@@ -64,6 +77,13 @@ pub trait Strategy: Send + Sync {
     /// Decodes a JSON value as a user wrote it: a field of the wrong type or one that the kind has not is
     /// named.
     fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField>;
+    /// Decodes a JSON value and names every field that the kind has not, in the order of the value.
+    fn decode_fields(
+        &self,
+        value: serde_json::Value,
+    ) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+        Ok((self.decode_value(value)?, Vec::new()))
+    }
     /// An object with nothing in it.
     fn empty(&self) -> Box<dyn Object>;
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String>;
@@ -129,6 +149,22 @@ fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<Stri
     }
 }
 
+/// A path as errors spell it: `spec.containers[0].name`.
+fn field_path(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
+        Path::Map { parent, key } => match field_path(parent) {
+            above if above.is_empty() => key.clone(),
+            above => format!("{above}.{key}"),
+        },
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            field_path(parent)
+        }
+    }
+}
+
 /// Fields whose values are quantities, or maps of them.
 const QUANTITIES: [&str; 8] =
     ["requests", "limits", "capacity", "allocatable", "overhead", "divisor", "sizeLimit", "storage"];
@@ -178,6 +214,11 @@ impl<K: Kind> BuiltIn<K> {
             terms: K::TERMS,
             selectable_fields: K::SELECTABLE_FIELDS,
             columns: K::COLUMNS,
+            scale: K::HAS_SCALE.then(|| ScalePaths {
+                wanted: "spec.replicas".to_owned(),
+                present: "status.replicas".to_owned(),
+                selector: Some("spec.selector".to_owned()),
+            }),
         };
         BuiltIn { info, kind: PhantomData }
     }
@@ -219,6 +260,23 @@ impl<K: Kind> Strategy for BuiltIn<K> {
         match unknown_field(value, &known, &mut String::new()) {
             Some(field) => Err(WrongField { cause: format!("unknown field \"{field}\""), field }),
             None => Ok(()),
+        }
+    }
+
+    fn decode_fields(
+        &self,
+        mut value: serde_json::Value,
+    ) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+        quantities_as_text(&mut value);
+        let mut unknown = Vec::new();
+        let mut note = |path: serde_ignored::Path<'_>| unknown.push(field_path(&path));
+        let fields = serde_ignored::Deserializer::new(value, &mut note);
+        match serde_path_to_error::deserialize::<_, K>(fields) {
+            Ok(object) => Ok((Box::new(object), unknown)),
+            Err(error) => {
+                let field = error.path().to_string();
+                Err(WrongField { field, cause: error.into_inner().to_string() })
+            }
         }
     }
 

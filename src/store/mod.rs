@@ -24,6 +24,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -84,6 +85,8 @@ struct Inner {
     registry: Arc<Registry>,
     facts: Arc<dyn ReadFacts>,
     clock: Arc<dyn Clock>,
+    /// The newest revision that every follower it concerns has been told of.
+    announced: AtomicU64,
     /// Held by the feed while it applies; the condition tells waiting writers that a revision is applied.
     writing: Mutex<()>,
     applied: Condvar,
@@ -105,6 +108,7 @@ impl Store {
             registry,
             facts,
             clock: world.clock.clone(),
+            announced: AtomicU64::new(0),
             writing: Mutex::new(()),
             applied: Condvar::new(),
         });
@@ -126,6 +130,12 @@ impl Store {
     /// The present revision.
     pub fn revision(&self) -> Revision {
         self.inner.state.load().revision
+    }
+
+    /// The newest revision of which every follower has been told: one that finds nothing new after reading this has
+    /// seen everything up to it.
+    pub fn announced(&self) -> Revision {
+        Revision(self.inner.announced.load(Ordering::Acquire))
     }
 
     /// The newest revision that watches can no longer begin at.
@@ -211,6 +221,7 @@ impl Inner {
         if state.revision < revision {
             self.state.store(Arc::new(State { revision, tables: state.tables.clone() }));
         }
+        self.announced.fetch_max(revision.0, Ordering::AcqRel);
     }
 
     fn wait_for(&self, revision: Revision) {
@@ -286,6 +297,7 @@ impl Feed for Inner {
         if let Some((change, position)) = announced {
             self.watchers.announce(&change, position);
         }
+        self.announced.fetch_max(decided.revision.0, Ordering::AcqRel);
     }
 
     fn current(&self, kind: KindId, key: &ObjectKey) -> Option<Revision> {

@@ -24,6 +24,7 @@ impl Kind for Deployment {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["deploy"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const COLUMNS: &'static [Column] = &[
         Column { name: "Ready", wide: false },
         Column { name: "Up-to-date", wide: false },

@@ -26,6 +26,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret,
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 pub use self::namespace::prepare_namespace_finalize;
+pub(crate) use self::pod_spec::qos_class;
 use super::registry::Registry;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ impl Kind for ReplicaSet {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["rs"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const SELECTABLE_FIELDS: &'static [TermName] = &["status.replicas"];
     const COLUMNS: &'static [Column] = &[
         Column { name: "Desired", wide: false },
