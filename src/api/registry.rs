@@ -53,15 +53,15 @@ pub struct KindInfo {
     pub scale: Option<ScalePaths>,
 }
 
-/// Where an object keeps its scale, as paths of fields from the object (`spec.replicas`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The JSON paths of a scale subresource: `.spec.replicas`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScalePaths {
-    /// The number that is wanted.
-    pub wanted: String,
-    /// The number that there is.
-    pub present: String,
-    /// The selector of what is counted: a text, or a label selector.
-    pub selector: Option<String>,
+    /// Where the wanted number stands.
+    pub spec_replicas: String,
+    /// Where the present number stands.
+    pub status_replicas: String,
+    /// Where the selector of the pods stands: a text, or a label selector.
+    pub label_selector: Option<String>,
 }
 
 /// The rules of a kind for objects whose type is known only at run time; see [`Kind`] for each method.
@@ -215,9 +215,9 @@ impl<K: Kind> BuiltIn<K> {
             selectable_fields: K::SELECTABLE_FIELDS,
             columns: K::COLUMNS,
             scale: K::HAS_SCALE.then(|| ScalePaths {
-                wanted: "spec.replicas".to_owned(),
-                present: "status.replicas".to_owned(),
-                selector: Some("spec.selector".to_owned()),
+                spec_replicas: ".spec.replicas".to_owned(),
+                status_replicas: ".status.replicas".to_owned(),
+                label_selector: Some(".spec.selector".to_owned()),
             }),
         };
         BuiltIn { info, kind: PhantomData }

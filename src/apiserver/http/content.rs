@@ -9,11 +9,11 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use serde_json::Value;
 
-use super::query::Query;
+use super::query::{Query, WriteQuery};
 use super::strict;
 use crate::api::patch::JsonPatch;
 use crate::api::{Reason, StatusError, manifest};
-use crate::apiserver::{FieldValidation, Patch, Warnings};
+use crate::apiserver::{FieldValidation, Patch, Warnings, WriteOptions};
 
 /// The letters of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -295,9 +295,10 @@ pub fn patch_type(headers: &HeaderMap) -> Result<PatchType, StatusError> {
 pub fn patch_of(
     kind: PatchType,
     body: &[u8],
-    validation: FieldValidation,
-    warnings: &Warnings,
+    write: &WriteQuery,
 ) -> Result<Patch, StatusError> {
+    let WriteQuery { options: WriteOptions { field_validation: validation, warnings, .. }, force } = write;
+    let validation = *validation;
     let undecodable = |cause: String| StatusError::bad_request(format!("error decoding patch: {cause}"));
     match kind {
         PatchType::Json => {
@@ -321,6 +322,8 @@ pub fn patch_of(
             Ok(Patch::Merge(value))
         }
         PatchType::Strategic | PatchType::Apply => {
+            // Where the door takes them: strategic patches as values, applies with `force`.
+            let _ = force;
             let message = "the door does not take this kind of patch yet";
             Err(StatusError::new(Reason::UnsupportedMediaType, message))
         }

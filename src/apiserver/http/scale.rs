@@ -19,11 +19,11 @@ pub(super) fn of(object: &Value, paths: &ScalePaths) -> Value {
     }
     let number = |path: &str| at(object, path).and_then(Value::as_i64).unwrap_or(0);
     let mut spec = json!({});
-    if number(&paths.wanted) != 0 {
-        spec["replicas"] = number(&paths.wanted).into();
+    if number(&paths.spec_replicas) != 0 {
+        spec["replicas"] = number(&paths.spec_replicas).into();
     }
-    let mut status = json!({ "replicas": number(&paths.present) });
-    let selector = paths.selector.as_deref().and_then(|path| at(object, path)).map(selector_text);
+    let mut status = json!({ "replicas": number(&paths.status_replicas) });
+    let selector = paths.label_selector.as_deref().and_then(|path| at(object, path)).map(selector_text);
     if let Some(selector) = selector.filter(|text| !text.is_empty()) {
         status["selector"] = selector.into();
     }
@@ -58,7 +58,7 @@ fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
 /// The merge patch that gives an object the number of a Scale.
 pub(super) fn patch(paths: &ScalePaths, replicas: i64, resource_version: Option<&str>) -> Value {
     let mut patch = paths
-        .wanted
+        .spec_replicas
         .trim_start_matches('.')
         .rsplit('.')
         .fold(Value::from(replicas), |value, field| json!({ field: value }));

@@ -436,9 +436,8 @@ impl Call<'_> {
             _ => WriteVerb::Patch,
         };
         let write = WriteQuery::read(&self.query, verb, self.agent())?;
-        let options = write.options;
-        let patch = content::patch_of(kind, self.body, options.field_validation, &options.warnings)?;
-        Ok((patch, options))
+        let patch = content::patch_of(kind, self.body, &write)?;
+        Ok((patch, write.options))
     }
 
     /// A response with a value that is no stored object.
