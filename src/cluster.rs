@@ -223,12 +223,11 @@ impl ClusterBuilder {
         #[cfg(feature = "http")]
         let alarms = wire::AlarmClock::start(&self.world, &spawner);
         #[cfg(feature = "kube")]
-        let executor =
-            kube::Executor::start().map_err(|cause| StartError::Threads(cause.to_string()))?;
+        let executor = kube::Executor::start().map_err(|cause| StartError::Threads(cause.to_string()))?;
         let mut cluster = Cluster {
             client: Client::local(server.clone()),
             #[cfg(feature = "kube")]
-            executor: Some(executor),
+            executor,
             #[cfg(feature = "http")]
             alarms,
             server,
@@ -326,7 +325,7 @@ pub struct Cluster {
     server: Arc<Server>,
     client: Client,
     #[cfg(feature = "kube")]
-    executor: Option<kube::Executor>,
+    executor: kube::Executor,
     #[cfg(feature = "http")]
     alarms: Arc<wire::AlarmClock>,
     threads: Arc<Threads>,
@@ -374,11 +373,7 @@ impl Cluster {
     /// `kube::Client::new(cluster.wire_service(), "default")`. That one ends with its runtime.
     #[cfg(feature = "kube")]
     pub fn kube_client(&self) -> ::kube::Client {
-        // Taken away only when the cluster ends, which needs the cluster itself.
-        match &self.executor {
-            Some(executor) => executor.client(self.wire_service()),
-            None => unreachable!("a cluster has its executor until it ends"),
-        }
+        self.executor.client(self.wire_service())
     }
 
     /// The door of the cluster.
@@ -413,7 +408,7 @@ impl Cluster {
         #[cfg(feature = "http")]
         self.alarms.close();
         #[cfg(feature = "kube")]
-        drop(self.executor.take());
+        self.executor.stop();
         self.threads.stop();
         self.agents.clear();
         #[cfg(target_os = "linux")]

@@ -168,7 +168,8 @@ fn watches_tell_what_happens() {
             words
         });
         maps.create(&PostParams::default(), &config_map("w", "a")).await.unwrap();
-        let label = |value: serde_json::Value| Patch::Merge(json!({ "metadata": { "labels": { "seen": value } } }));
+        let label =
+            |value: serde_json::Value| Patch::Merge(json!({ "metadata": { "labels": { "seen": value } } }));
         let plain = PatchParams::default();
         maps.patch("w", &plain, &label(json!("yes"))).await.unwrap();
         maps.patch("w", &plain, &Patch::Merge(json!({ "data": { "key": "z" } }))).await.unwrap();
@@ -255,7 +256,8 @@ fn scale_status_and_eviction() {
         let waited = kube::runtime::wait::await_condition(deployments.clone(), "web", ready);
         tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap().unwrap();
 
-        let status = Patch::Merge(json!({ "status": { "observedGeneration": 7 }, "spec": { "replicas": 9 } }));
+        let status =
+            Patch::Merge(json!({ "status": { "observedGeneration": 7 }, "spec": { "replicas": 9 } }));
         let written = deployments.patch_status("web", &PatchParams::default(), &status).await.unwrap();
         assert_eq!(written.spec.unwrap().replicas, Some(2));
 
@@ -281,7 +283,8 @@ fn one_client_serves_several_runtimes_and_outlives_each() {
         .map(|number| {
             let client = client.clone();
             std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+                let runtime =
+                    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
                 runtime.unwrap().block_on(async {
                     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
                     for round in 0..20 {
@@ -297,10 +300,16 @@ fn one_client_serves_several_runtimes_and_outlives_each() {
     let count = runtime().block_on(async {
         assert!(names.get("default").await.is_ok());
         let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
-        maps.list(&ListParams::default()).await.unwrap().items.iter().filter(|map| {
-            let name = map.name_any();
-            name.starts_with('r') || name.starts_with('t')
-        }).count()
+        maps.list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .iter()
+            .filter(|map| {
+                let name = map.name_any();
+                name.starts_with('r') || name.starts_with('t')
+            })
+            .count()
     });
     assert_eq!(count, 63);
     drop(cluster);
@@ -326,7 +335,8 @@ fn streams_end_with_the_cluster() {
 fn time_may_stand_still() {
     let cluster = Cluster::builder().start().unwrap();
     let client = cluster.kube_client();
-    let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let paused =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     paused.block_on(async {
         let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
         maps.create(&PostParams::default(), &config_map("paused", "a")).await.unwrap();
@@ -358,7 +368,8 @@ fn a_controller_reconciles() {
         }
         let pods: Api<Pod> = Api::namespaced((*client).clone(), "default");
         let mut wanted = pod(&map.name_any());
-        wanted.metadata.owner_references = Some(vec![kube::Resource::controller_owner_ref(&*map, &()).unwrap()]);
+        wanted.metadata.owner_references =
+            Some(vec![kube::Resource::controller_owner_ref(&*map, &()).unwrap()]);
         match pods.create(&PostParams::default(), &wanted).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}

@@ -78,10 +78,7 @@ pub trait Strategy: Send + Sync {
     /// named.
     fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField>;
     /// Decodes a JSON value and names every field that the kind has not, in the order of the value.
-    fn decode_fields(
-        &self,
-        value: serde_json::Value,
-    ) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+    fn decode_fields(&self, value: serde_json::Value) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
         Ok((self.decode_value(value)?, Vec::new()))
     }
     /// An object with nothing in it.

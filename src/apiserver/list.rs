@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Server, base64};
 use super::options::{ListParams, RevisionMatch};
+use super::{Server, base64};
 use crate::api::selector::{FieldSelector, Selector};
 use crate::api::{FieldErrors, FieldPath, KindId, KindInfo, ObjectKey, Reason, StatusError};
 use serde_json::{Value, json};
@@ -273,7 +273,9 @@ impl Token {
         }
         let revision = value["rv"].as_i64().unwrap_or(0);
         if revision == 0 {
-            return Err(format!("{NOT_VALID}: incorrect encoded start resourceVersion (version {TOKEN_VERSION})"));
+            return Err(format!(
+                "{NOT_VALID}: incorrect encoded start resourceVersion (version {TOKEN_VERSION})"
+            ));
         }
         let key = value["start"].as_str().unwrap_or_default().to_owned();
         if key.is_empty() {

@@ -31,8 +31,8 @@ pub use addresses::ServiceRange;
 pub use admission::{Admission, Attempt, Operation};
 pub use list::Page;
 pub use options::{
-    DeleteOptions, Face, FieldValidation, ListParams, Propagation, RevisionMatch, Warnings, WatchFrom, WatchParams,
-    WriteOptions,
+    DeleteOptions, Face, FieldValidation, ListParams, Propagation, RevisionMatch, Warnings, WatchFrom,
+    WatchParams, WriteOptions,
 };
 pub use watch::{Watch, WatchError, WatchEvent};
 pub use write::Patch;

@@ -16,7 +16,8 @@ const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
 /// Takes over from the old pod what the face does not show. Objects that are no pods are left alone.
 pub(super) fn prepare(face: Face, object: &mut dyn Object, old: &dyn Object) {
-    let (Some(pod), Some(old)) = (object.as_any_mut().downcast_mut::<Pod>(), old.as_any().downcast_ref::<Pod>())
+    let (Some(pod), Some(old)) =
+        (object.as_any_mut().downcast_mut::<Pod>(), old.as_any().downcast_ref::<Pod>())
     else {
         return;
     };
@@ -33,7 +34,10 @@ pub(super) fn prepare(face: Face, object: &mut dyn Object, old: &dyn Object) {
         _ => {
             let init = (given.init_containers.as_deref(), spec.init_containers.as_deref_mut());
             let fits = same_names(&given.containers, &spec.containers)
-                && same_names(given.init_containers.as_deref().unwrap_or_default(), init.1.as_deref().unwrap_or_default());
+                && same_names(
+                    given.init_containers.as_deref().unwrap_or_default(),
+                    init.1.as_deref().unwrap_or_default(),
+                );
             if fits {
                 resize(&given.containers, &mut spec.containers);
                 if let (Some(given), Some(kept)) = init {
@@ -87,16 +91,19 @@ pub(super) fn validate(face: Face, object: &dyn Object, old: &dyn Object, errors
 fn validate_ephemeral(pod: &Pod, old: &Pod, errors: &mut FieldErrors) {
     let spec = FieldPath::new("spec");
     let path = spec.child("ephemeralContainers");
-    let list = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.clone()).unwrap_or_default();
+    let list =
+        |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.clone()).unwrap_or_default();
     let now = list(pod);
     for before in list(old) {
         let name = &before.name;
         match now.iter().find(|now| now.name == *name) {
             None => {
-                errors.forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n"));
+                errors
+                    .forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n"));
             }
             Some(now) if *now != before => {
-                errors.forbidden(&path, format!("existing ephemeral containers {name:?} may not be changed\n"));
+                errors
+                    .forbidden(&path, format!("existing ephemeral containers {name:?} may not be changed\n"));
             }
             Some(_) => {}
         }
@@ -116,7 +123,8 @@ fn validate_resize(pod: &Pod, old: &Pod, errors: &mut FieldErrors) {
         errors.invalid(&path, class.map_or(Value::Null, Value::String), why);
     }
     let none = Vec::new();
-    let init = (new.init_containers.as_ref().unwrap_or(&none), before.init_containers.as_ref().unwrap_or(&none));
+    let init =
+        (new.init_containers.as_ref().unwrap_or(&none), before.init_containers.as_ref().unwrap_or(&none));
     let lists = [("containers", &new.containers, &before.containers), ("initContainers", init.0, init.1)];
     for (field, new, before) in lists {
         let path = path.child(field);

@@ -392,7 +392,8 @@ fn decode_patched(
         return strategy.decode_value(value).map_err(|cause| invalid(cause.to_string()));
     }
     // Upstream shows the whole object that was refused.
-    let shown = (options.field_validation == FieldValidation::Strict).then(|| Value::String(value.to_string()));
+    let shown =
+        (options.field_validation == FieldValidation::Strict).then(|| Value::String(value.to_string()));
     let (object, unknown) = strategy.decode_fields(value).map_err(|cause| invalid(cause.to_string()))?;
     let unknown = unknown.into_iter().map(|field| format!("unknown field \"{field}\""));
     match shown {

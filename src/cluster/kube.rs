@@ -38,14 +38,19 @@ impl Executor {
         let _entered = self.handle.enter();
         kube::Client::new(wire, "default")
     }
-}
 
-impl Drop for Executor {
-    fn drop(&mut self) {
+    /// Ends the thread, and with it every client.
+    pub fn stop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -41,7 +41,9 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Inner::Events(stream) => stream.poll_piece(task).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
+            Inner::Events(stream) => {
+                stream.poll_piece(task).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 

@@ -221,7 +221,10 @@ fn read_yaml(body: &[u8], validation: FieldValidation) -> Result<Given, Unreadab
     };
     let doubled = match validation {
         FieldValidation::Ignore => Vec::new(),
-        _ => doubled.into_iter().map(|(line, key)| format!("line {line}: key {key:?} already set in map")).collect(),
+        _ => doubled
+            .into_iter()
+            .map(|(line, key)| format!("line {line}: key {key:?} already set in map"))
+            .collect(),
     };
     Ok(Given { value, doubled })
 }
@@ -292,11 +295,7 @@ pub fn patch_type(headers: &HeaderMap) -> Result<PatchType, StatusError> {
 /// # Errors
 /// 400 for a body that is no such patch, 413 for one with too many operations, 415 for a type that the door does
 /// not take.
-pub fn patch_of(
-    kind: PatchType,
-    body: &[u8],
-    write: &WriteQuery,
-) -> Result<Patch, StatusError> {
+pub fn patch_of(kind: PatchType, body: &[u8], write: &WriteQuery) -> Result<Patch, StatusError> {
     let WriteQuery { options: WriteOptions { field_validation: validation, warnings, .. }, force } = write;
     let validation = *validation;
     let undecodable = |cause: String| StatusError::bad_request(format!("error decoding patch: {cause}"));

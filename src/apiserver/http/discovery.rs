@@ -169,8 +169,7 @@ pub(super) fn resource_list(registry: &Registry, group: &str, version: &str) -> 
     }
     resources.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    let mut list =
-        json!({ "kind": "APIResourceList", "groupVersion": api_version, "resources": resources });
+    let mut list = json!({ "kind": "APIResourceList", "groupVersion": api_version, "resources": resources });
     if !group.is_empty() {
         list["apiVersion"] = "v1".into();
     }
@@ -189,7 +188,8 @@ pub(super) fn aggregated(registry: &Registry, core: bool) -> Value {
                 .iter()
                 .map(|version| {
                     let of_it = |info: &&KindInfo| info.group == *group && info.version == *version;
-                    let mut resources: Vec<Value> = infos.iter().filter(of_it).map(aggregated_resource).collect();
+                    let mut resources: Vec<Value> =
+                        infos.iter().filter(of_it).map(aggregated_resource).collect();
                     if group.is_empty() && version == "v1" {
                         resources.push(json!({
                             "resource": "bindings", "scope": "Namespaced", "singularResource": "binding",

@@ -39,7 +39,8 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, RETRY_AFTER, VARY, WARNING,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, RETRY_AFTER, VARY,
+    WARNING,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -227,9 +228,7 @@ fn respond(code: StatusCode, accepted: &Accepted, json: Vec<u8>) -> Response<Bod
     let bytes = match accepted.encoding {
         Encoding::Json if accepted.pretty => objects::pretty(&json),
         Encoding::Json => json,
-        Encoding::Yaml => {
-            manifest::to_yaml(&serde_json::from_slice(&json).unwrap_or_default()).into_bytes()
-        }
+        Encoding::Yaml => manifest::to_yaml(&serde_json::from_slice(&json).unwrap_or_default()).into_bytes(),
     };
     let length = bytes.len();
     let mut response = Response::new(Body::whole(bytes));
@@ -262,7 +261,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Answer<B> {
         let (parts, body) = request.into_parts();
-        Answer { wire: self.clone(), parts: Some(parts), body: Box::pin(body), first: Bytes::new(), rest: None }
+        Answer {
+            wire: self.clone(),
+            parts: Some(parts),
+            body: Box::pin(body),
+            first: Bytes::new(),
+            rest: None,
+        }
     }
 }
 

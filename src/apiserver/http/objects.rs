@@ -119,7 +119,8 @@ pub(super) fn one(
     let mut out = Vec::with_capacity(record.body().len() + 128);
     match form {
         Form::Table(version) => {
-            let head = table::Head { version, revision: record.header.revision.as_text(), ..Default::default() };
+            let head =
+                table::Head { version, revision: record.header.revision.as_text(), ..Default::default() };
             table::write(&mut out, server, strategy, &head, std::iter::once(record), include);
         }
         Form::Partial(version) => write(&mut out, server, strategy.info(), record, Part::Metadata(version)),
@@ -153,9 +154,11 @@ pub(super) fn list(
         return out;
     }
     let (kind, api_version, part) = match form {
-        Form::PartialList(version) | Form::Partial(version) => {
-            ("PartialObjectMetadataList".to_owned(), format!("meta.k8s.io/{version}"), Part::Metadata(version))
-        }
+        Form::PartialList(version) | Form::Partial(version) => (
+            "PartialObjectMetadataList".to_owned(),
+            format!("meta.k8s.io/{version}"),
+            Part::Metadata(version),
+        ),
         _ => (format!("{}List", info.kind), info.api_version.clone(), item_part(info)),
     };
     out.push(b'{');

@@ -104,8 +104,9 @@ const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 /// # Errors
 /// 400 for escapes that are none and bytes that are no text.
 pub fn parse(method: &Method, path: &str) -> Result<Request, StatusError> {
-    let path = decode(path)
-        .ok_or_else(|| StatusError::bad_request(format!("invalid URL escape or text in the path {path:?}")))?;
+    let path = decode(path).ok_or_else(|| {
+        StatusError::bad_request(format!("invalid URL escape or text in the path {path:?}"))
+    })?;
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     Ok(match parts[..] {
         [""] => Request::Root,

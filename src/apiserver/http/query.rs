@@ -81,9 +81,7 @@ pub fn revision(text: &str) -> Result<Option<u64>, String> {
             std::num::IntErrorKind::PosOverflow => "value out of range",
             _ => "invalid syntax",
         };
-        format!(
-            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {cause}"
-        )
+        format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {cause}")
     })
 }
 

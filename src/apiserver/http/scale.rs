@@ -36,7 +36,9 @@ pub(super) fn of(object: &Value, paths: &ScalePaths) -> Value {
 fn selector_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Object(fields) if fields.contains_key("matchLabels") || fields.contains_key("matchExpressions") => {
+        Value::Object(fields)
+            if fields.contains_key("matchLabels") || fields.contains_key("matchExpressions") =>
+        {
             let selector = serde_json::from_value(value.clone()).ok();
             let selector = Selector::from_label_selector(selector.as_ref());
             selector.map_or_else(|_| String::new(), |selector| selector.to_string())

@@ -56,10 +56,9 @@ impl Failure {
         match self {
             Failure::Status(status) => of_error(status, None),
             Failure::Continue(status, token) => of_error(status, Some(token)),
-            Failure::NoResource | Failure::NoPath => generic(
-                "the server could not find the requested resource",
-                Reason::NotFound,
-            ),
+            Failure::NoResource | Failure::NoPath => {
+                generic("the server could not find the requested resource", Reason::NotFound)
+            }
             Failure::NoMethod => generic(
                 "the server does not allow this method on the requested resource",
                 Reason::MethodNotAllowed,
@@ -105,12 +104,8 @@ pub fn of_error(error: &StatusError, token: Option<&str>) -> Value {
 fn details(error: &StatusError) -> Option<Value> {
     let mut details = Map::new();
     let subject = &error.subject;
-    let texts = [
-        ("name", &subject.name),
-        ("group", &subject.group),
-        ("kind", &subject.kind),
-        ("uid", &subject.uid),
-    ];
+    let texts =
+        [("name", &subject.name), ("group", &subject.group), ("kind", &subject.kind), ("uid", &subject.uid)];
     for (field, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         details.insert(field.to_owned(), text.as_str().into());
     }

@@ -215,9 +215,7 @@ impl EventStream {
         if initial_end {
             meta["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
         }
-        let object = |kind: &str, api_version: &str, meta: Value| {
-            json!({ "kind": kind, "apiVersion": api_version, "metadata": meta })
-        };
+        let object = |kind: &str, api_version: &str, meta: Value| json!({ "kind": kind, "apiVersion": api_version, "metadata": meta });
         let value = match &self.telling.form {
             Form::Table(version) => {
                 let version = format!("meta.k8s.io/{version}");

@@ -17,8 +17,9 @@ use crate::limits::STRICT_ERRORS;
 pub fn read_json(body: &[u8]) -> Result<(Value, Vec<String>), String> {
     let mut doubled = Vec::new();
     let mut source = serde_json::Deserializer::from_slice(body);
-    let value = Seed { doubled: &mut doubled }.deserialize(&mut source).map_err(words)?;
-    source.end().map_err(words)?;
+    let value =
+        Seed { doubled: &mut doubled }.deserialize(&mut source).map_err(|error| words(&error, body))?;
+    source.end().map_err(|error| words(&error, body))?;
     doubled.truncate(STRICT_ERRORS);
     let mut fields: Vec<String> = Vec::new();
     for steps in doubled {
@@ -30,8 +31,17 @@ pub fn read_json(body: &[u8]) -> Result<(Value, Vec<String>), String> {
     Ok((value, fields))
 }
 
-fn words(error: serde_json::Error) -> String {
-    if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
+/// What is wrong, in upstream's words where every parser means the same.
+fn words(error: &serde_json::Error, body: &[u8]) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    match body.trim_ascii_start().first() {
+        Some(byte) if !b"{[\"-tfn0123456789".contains(byte) => {
+            format!("invalid character {:?} looking for beginning of value", char::from(*byte))
+        }
+        _ => error.to_string(),
+    }
 }
 
 enum Step {

@@ -21,9 +21,7 @@ use super::query::{self, Query, WriteQuery, WriteVerb};
 use super::status::{self, Failure};
 use super::verbs::Call;
 use super::{Wire, discovery, respond_value, scale};
-use crate::api::{
-    FieldErrors, FieldPath, KindInfo, Reason, ScalePaths, StatusError,
-};
+use crate::api::{FieldErrors, FieldPath, KindInfo, Reason, ScalePaths, StatusError};
 use crate::apiserver::{DeleteOptions, Face, Patch, WriteOptions};
 use crate::limits::CONFLICT_RETRIES;
 use crate::store::Record;

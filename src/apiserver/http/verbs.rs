@@ -72,8 +72,8 @@ pub(super) fn answer(
         _ => {}
     }
     let is_list = matches!(target.verb, Verb::List | Verb::Watch);
-    let watch = target.verb == Verb::Watch
-        || (target.verb == Verb::List && query.flag("watch").unwrap_or(false));
+    let watch =
+        target.verb == Verb::Watch || (target.verb == Verb::List && query.flag("watch").unwrap_or(false));
     let offer = if watch { Offer::Events } else { Offer::Objects };
     // Which verbs there are comes before which forms: a wrong method is told as such.
     check_verb(&target, strategy.info())?;
@@ -129,8 +129,9 @@ impl Call<'_> {
     pub fn show(&self, code: StatusCode, record: &Record) -> Result<Response<Body>, Failure> {
         if let Form::PartialList(_) = self.accepted.form {
             let kind = go_type(self.info(), &self.info().kind);
-            let message =
-                format!("you requested PartialObjectMetadataList, but the requested object is not a list ({kind})");
+            let message = format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list ({kind})"
+            );
             return Err(StatusError::new(Reason::NotAcceptable, message).into());
         }
         let include = Include::read(&self.query)?;
@@ -269,10 +270,17 @@ impl Call<'_> {
     }
 
     /// The object of a body, with the namespace of the path in it.
-    fn object(&self, validation: FieldValidation, warnings: &crate::apiserver::Warnings) -> Result<Box<dyn Object>, Failure> {
-        let value = self.read_object(validation, self.info(), |value| {
-            self.strategy.decode_fields(value).map_err(|wrong| wrong.to_string())
-        }, warnings)?;
+    fn object(
+        &self,
+        validation: FieldValidation,
+        warnings: &crate::apiserver::Warnings,
+    ) -> Result<Box<dyn Object>, Failure> {
+        let value = self.read_object(
+            validation,
+            self.info(),
+            |value| self.strategy.decode_fields(value).map_err(|wrong| wrong.to_string()),
+            warnings,
+        )?;
         let mut object = value;
         let expected = self.target.namespace.as_deref().unwrap_or_default();
         let meta = object.meta_mut();
@@ -300,7 +308,8 @@ impl Call<'_> {
         let kind = &info.kind;
         let given = content::read(&self.parts.headers, self.body, validation)
             .map_err(|unreadable| unrecognized(unreadable, kind, self.body))?;
-        let text = |field: &str| given.value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |field: &str| given.value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         if !given.value.is_object() {
             let go = match &given.value {
                 Value::Null => "null",
@@ -454,7 +463,10 @@ fn creates_on_update(info: &KindInfo) -> bool {
             | ("" | "events.k8s.io", "events")
             | ("", "services" | "endpoints" | "limitranges")
             | ("node.k8s.io", "runtimeclasses")
-            | ("rbac.authorization.k8s.io", "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings")
+            | (
+                "rbac.authorization.k8s.io",
+                "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings"
+            )
     )
 }
 
@@ -486,8 +498,10 @@ fn unrecognized(unreadable: Unreadable, kind: &str, body: &[u8]) -> Failure {
         Unreadable::Json(cause) => format!("couldn't get version/kind; json parse error: {cause}"),
         Unreadable::Yaml(cause) => format!("couldn't get version/kind; yaml parse error: {cause}"),
     };
-    let message =
-        format!("the object provided is unrecognized (must be of type {kind}): {cause} ({})", beginning(body));
+    let message = format!(
+        "the object provided is unrecognized (must be of type {kind}): {cause} ({})",
+        beginning(body)
+    );
     StatusError::bad_request(message).into()
 }
 

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A line `read w` is followed by the lines of the stream that are there, `. {…}` each, and `. end` at its end;
-//! `advance 60` moves the clock. A line `== title` begins a section with an empty store that has the namespace
+//! `advance 60` moves the clock. `$r1` is the revision that a section begins at, `$r2` the next. A line `== title` begins a section with an empty store that has the namespace
 //! `default`.
 
 mod forms;
@@ -49,7 +49,8 @@ impl Alarms for Silent {
 /// A wire face over an empty store with the namespace `default`.
 pub(super) fn face() -> (Wire, Arc<Server>, Arc<StillClock>) {
     let (server, clock) = crate::apiserver::tests::door(Vec::new());
-    crate::apiserver::tests::create(&server, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}").unwrap();
+    crate::apiserver::tests::create(&server, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}")
+        .unwrap();
     (Wire::new(server.clone(), Arc::new(Silent)), server, clock)
 }
 
@@ -68,7 +69,13 @@ pub(super) fn read(body: &mut Body) -> (Vec<u8>, bool) {
 }
 
 /// Asks for something and reads the whole answer.
-pub(super) fn ask(wire: &Wire, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> (u16, HeaderMap, Body) {
+pub(super) fn ask(
+    wire: &Wire,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, HeaderMap, Body) {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -102,8 +109,10 @@ impl Answered {
 
 impl Session {
     fn new() -> Session {
-        let (wire, _, clock) = face();
-        Session { wire, clock, words: BTreeMap::new(), streams: BTreeMap::new() }
+        let (wire, server, clock) = face();
+        let base = server.store().revision().0;
+        let revision = |number: u64| (format!("r{number}"), (base + number - 1).to_string());
+        Session { wire, clock, words: (1..10).map(revision).collect(), streams: BTreeMap::new() }
     }
 
     fn fill(&self, text: &str) -> String {
@@ -138,7 +147,7 @@ fn compare(session: &mut Session, answered: &mut Answered, line: &str) -> Option
                 let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
                 found = format!("{found} {} {}", text("reason"), text("message"));
             }
-            found
+            found.trim_end().to_owned()
         }
         "@" => value.get("details").map_or("-".to_owned(), Value::to_string),
         "~" => {
@@ -154,7 +163,8 @@ fn compare(session: &mut Session, answered: &mut Answered, line: &str) -> Option
         }
         "$" => {
             let (word, pointer) = rest.split_once(' ').unwrap();
-            let found = value.pointer(pointer).map_or(String::new(), |v| v.as_str().unwrap_or_default().to_owned());
+            let found =
+                value.pointer(pointer).map_or(String::new(), |v| v.as_str().unwrap_or_default().to_owned());
             session.words.insert(word.to_owned(), found);
             return None;
         }
@@ -171,7 +181,7 @@ fn compare(session: &mut Session, answered: &mut Answered, line: &str) -> Option
             let json = |text: &str| serde_json::from_str::<Value>(text.split_once(' ').unwrap().1).ok();
             rest == found || (json(&rest).is_some() && json(&rest) == json(&found))
         }
-        _ => rest == found,
+        _ => rest.trim_end() == found.trim_end(),
     };
     (!same).then(|| format!("wanted {mark} {rest}\n     found {mark} {found}"))
 }
@@ -196,7 +206,8 @@ fn check(name: &str, text: &str) {
                 headers.push((name.to_owned(), value.to_owned()));
             }
             let mut body = Vec::new();
-            while let Some((_, line)) = lines.next_if(|(_, line)| !line.is_empty() && !line.starts_with("= ")) {
+            while let Some((_, line)) = lines.next_if(|(_, line)| !line.is_empty() && !line.starts_with("= "))
+            {
                 body.push(line);
             }
             answered = session.ask(request, &headers, &body.join("\n"));
