@@ -357,10 +357,11 @@ impl Cluster {
     /// The cluster as a `tower` service: an HTTP request in, a response out, without a socket. For hosts with a client
     /// of their own.
     ///
-    /// Requests are answered by the thread that awaits the answer. Streams end when the cluster does.
+    /// Requests are answered by the thread that awaits the answer, unless they may block. Streams end when the cluster does.
     #[cfg(feature = "http")]
     pub fn wire_service(&self) -> crate::apiserver::http::Wire {
-        crate::apiserver::http::Wire::new(self.server.clone(), self.alarms.clone())
+        let blocking = Arc::new(wire::Executor(self.threads.clone()));
+        crate::apiserver::http::Wire::new(self.server.clone(), self.alarms.clone()).with_blocking(blocking)
     }
 
     /// A `kube::Client` of the cluster, without a socket.

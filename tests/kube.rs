@@ -270,6 +270,7 @@ fn scale_status_and_eviction() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a test may start threads")]
 fn one_client_serves_several_runtimes_and_outlives_each() {
     let cluster = Cluster::builder().start().unwrap();
     let client = cluster.kube_client();

@@ -10,8 +10,9 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
-use crate::apiserver::http::{Alarm, Alarms};
-use crate::reconcile::{Component, Handle, Progress, Spawner};
+use crate::apiserver::http::{Alarm, Alarms, Blocking};
+use crate::reconcile::threads::Threads;
+use crate::reconcile::{Class, Component, Handle, Progress, Spawner};
 use crate::world::{Clock, Moment, World};
 
 /// Wakes tasks at moments, stepped by the cluster's driver.
@@ -118,5 +119,14 @@ impl Component for Ringer {
         drop(state);
         due.into_iter().for_each(Waker::wake);
         next.map_or(Progress::Idle, Progress::Until)
+    }
+}
+
+/// Writes that may block run where the cluster's other remote work does.
+pub(crate) struct Executor(pub Arc<Threads>);
+
+impl Blocking for Executor {
+    fn run(&self, work: Box<dyn FnOnce() + Send>) {
+        self.0.submit(Class::Remote, work);
     }
 }

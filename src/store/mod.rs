@@ -148,6 +148,11 @@ impl Store {
         &self.inner.registry
     }
 
+    /// Whether a commit may take long; see [`Backend::blocks`].
+    pub fn blocks(&self) -> bool {
+        self.backend.blocks()
+    }
+
     /// Proposes a change and waits until the store itself has it. Answers the object as it was written, or
     /// its last state for a deletion.
     pub fn commit(&self, proposal: Proposal) -> Result<Arc<Record>, Refused> {

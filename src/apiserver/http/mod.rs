@@ -9,9 +9,10 @@
 //! streams. The rules of objects are the door's. There is no listener here, no identity and no TLS: whoever holds a
 //! [`Wire`] may do everything.
 //!
-//! Guarantees: a request is answered on the thread that polls it, without an executor; a watch takes no thread
+//! Guarantees: a request is answered on the thread that polls it, unless it may block; a watch takes no thread
 //! and costs nothing while nothing that matches happens; whatever a request holds, it is answered with a response.
 
+mod answer;
 mod body;
 mod content;
 mod deletes;
@@ -32,12 +33,10 @@ mod tests;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, RETRY_AFTER, VARY,
     WARNING,
@@ -46,6 +45,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
 
+pub use answer::{Answer, Blocking};
 pub use body::Body;
 pub use path::Verb;
 
@@ -97,12 +97,25 @@ impl fmt::Debug for Alarm {
 pub struct Wire {
     server: Arc<Server>,
     alarms: Arc<dyn Alarms>,
+    blocking: Option<Arc<dyn Blocking>>,
 }
 
 impl Wire {
-    /// The face of a door.
+    /// The face of a door. Every request is answered by the thread that polls it.
     pub fn new(server: Arc<Server>, alarms: Arc<dyn Alarms>) -> Wire {
-        Wire { server, alarms }
+        Wire { server, alarms, blocking: None }
+    }
+
+    /// The same, but requests that may take long are answered by `blocking`.
+    pub fn with_blocking(mut self, blocking: Arc<dyn Blocking>) -> Wire {
+        self.blocking = Some(blocking);
+        self
+    }
+
+    /// Where a request is answered that may take long; `None` where it may not.
+    fn blocking_for(&self, parts: &Parts) -> Option<&Arc<dyn Blocking>> {
+        let writes = parts.method != Method::GET && parts.method != Method::HEAD;
+        self.blocking.as_ref().filter(|_| writes && self.server.store().blocks())
     }
 
     /// Answers a request whose body is there already.
@@ -260,70 +273,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Answer<B> {
-        let (parts, body) = request.into_parts();
-        Answer {
-            wire: self.clone(),
-            parts: Some(parts),
-            body: Box::pin(body),
-            first: Bytes::new(),
-            rest: None,
-        }
-    }
-}
-
-/// The response to a request, once its body has been read. Nothing is done before it is polled.
-pub struct Answer<B> {
-    wire: Wire,
-    parts: Option<Parts>,
-    body: Pin<Box<B>>,
-    /// What has come of the body: mostly one piece, which is not copied.
-    first: Bytes,
-    rest: Option<BytesMut>,
-}
-
-impl<B: http_body::Body> Answer<B> {
-    /// Reads the whole body; `Err` for one that is too large or breaks off.
-    fn poll_body(&mut self, task: &mut Context<'_>) -> Poll<Result<Bytes, StatusError>> {
-        while let Some(frame) = ready!(self.body.as_mut().poll_frame(task)) {
-            let Ok(frame) = frame else {
-                return Poll::Ready(Err(StatusError::bad_request("the body of the request broke off")));
-            };
-            let Ok(mut data) = frame.into_data() else { continue };
-            let length = data.remaining();
-            let so_far = self.rest.as_ref().map_or(self.first.len(), BytesMut::len);
-            if so_far + length > REQUEST_BYTES {
-                return Poll::Ready(Err(too_large()));
-            }
-            match &mut self.rest {
-                Some(rest) => rest.extend_from_slice(&data.copy_to_bytes(length)),
-                None if self.first.is_empty() => self.first = data.copy_to_bytes(length),
-                None => {
-                    let mut rest = BytesMut::from(&self.first[..]);
-                    rest.extend_from_slice(&data.copy_to_bytes(length));
-                    self.rest = Some(rest);
-                }
-            }
-        }
-        let whole = self.rest.take().map_or_else(|| std::mem::take(&mut self.first), BytesMut::freeze);
-        Poll::Ready(Ok(whole))
-    }
-}
-
-impl<B: http_body::Body> Future for Answer<B> {
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let body = ready!(self.poll_body(task));
-        let Some(parts) = self.parts.take() else { return Poll::Pending };
-        Poll::Ready(Ok(match body {
-            Ok(body) => self.wire.route(&parts, &body),
-            Err(refused) => self.wire.refuse(&parts, &refused.into()),
-        }))
-    }
-}
-
-impl<B> fmt::Debug for Answer<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answer({:?})", self.parts.as_ref().map(|parts| &parts.uri))
+        Answer::new(self.clone(), request)
     }
 }

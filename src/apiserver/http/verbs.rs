@@ -17,7 +17,10 @@ use super::status::Failure;
 use super::stream::{EventStream, Telling};
 use super::table::Include;
 use super::{Wire, deletes, discovery, objects, query, respond, respond_value, subresources, warn};
-use crate::api::{KindId, KindInfo, Object, ObjectKey, Reason, Registry, Scope, StatusError, Strategy};
+use crate::api::{
+    FieldErrors, FieldPath, KindId, KindInfo, Object, ObjectKey, Reason, Registry, Scope, StatusError,
+    Strategy,
+};
 use crate::apiserver::{Face, FieldValidation, RevisionMatch, WatchFrom, WatchParams};
 use crate::limits::WATCH_LEAST;
 use crate::store::{Record, Revision};
@@ -401,6 +404,9 @@ impl Call<'_> {
             && creates_on_update(self.info())
             && unconditional(&object.meta().resource_version)
             && unconditional(&object.meta().uid);
+        if unconditional(&object.meta().resource_version) && !updates_blindly(self.info()) {
+            self.check_blind(may_create)?;
+        }
         let spare = may_create.then(|| object.clone_object());
         let updated = self.wire.server.update(self.kind, face, object, &options);
         match (updated, spare) {
@@ -410,6 +416,24 @@ impl Call<'_> {
             }
             (updated, _) => self.written(StatusCode::OK, updated, &options),
         }
+    }
+
+    /// Refuses a replacement without a revision of a kind that takes none, unless it makes the object.
+    fn check_blind(&self, may_create: bool) -> Result<(), Failure> {
+        let key = self.key();
+        let there = self.wire.server.store().get(self.kind, key.as_str()).is_some();
+        if !there && may_create {
+            return Ok(());
+        }
+        if !there {
+            return Err(self.wire.server.not_found(self.kind, &key).into());
+        }
+        let mut errors = FieldErrors::default();
+        let path = FieldPath::new("metadata");
+        errors.invalid(&path.child("resourceVersion"), 0, "must be specified for an update");
+        // Upstream names the resource where the kind should stand.
+        let info = self.info();
+        Err(StatusError::invalid(&info.group, &info.plural, key.name(), errors.into_list()).into())
     }
 
     /// Refuses an object that is not the one of the path.
@@ -453,6 +477,19 @@ impl Call<'_> {
     pub fn show_value(&self, code: StatusCode, value: &Value) -> Response<Body> {
         respond_value(code, &self.accepted, value)
     }
+}
+
+/// Kinds that may be replaced without naming the revision that is replaced.
+fn updates_blindly(info: &KindInfo) -> bool {
+    !matches!(
+        (info.group.as_str(), info.plural.as_str()),
+        ("admissionregistration.k8s.io", _)
+            | ("certificates.k8s.io", "clustertrustbundles" | "podcertificaterequests")
+            | ("coordination.k8s.io", _)
+            | ("node.k8s.io", "runtimeclasses")
+            | ("policy", "poddisruptionbudgets")
+            | ("storage.k8s.io", "csidrivers" | "csinodes" | "csistoragecapacities" | "volumeattachments")
+    )
 }
 
 /// Kinds that a replacement makes where they are not there.

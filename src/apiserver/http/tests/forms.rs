@@ -130,3 +130,65 @@ fn deep_and_wide_input_is_refused() {
     let selector = "a,".repeat(100_000);
     assert_eq!(ask(&wire, "GET", &format!("{MAPS}?labelSelector={}", &selector[..60_000]), &[], "").0, 400);
 }
+
+/// Keeps work until it is asked for.
+#[derive(Default)]
+struct Later(parking_lot::Mutex<Vec<Box<dyn FnOnce() + Send>>>);
+
+impl crate::apiserver::http::Blocking for Later {
+    fn run(&self, work: Box<dyn FnOnce() + Send>) {
+        self.0.lock().push(work);
+    }
+}
+
+/// A backend that says that it blocks.
+#[derive(Debug, Default)]
+struct Slow(crate::store::Memory);
+
+impl crate::store::Backend for Slow {
+    fn connect(&self, feed: std::sync::Arc<dyn crate::store::Feed>) -> crate::store::Revision {
+        self.0.connect(feed)
+    }
+
+    fn propose(
+        &self,
+        proposal: crate::store::Proposal,
+    ) -> Result<crate::store::Revision, crate::store::Refused> {
+        self.0.propose(proposal)
+    }
+}
+
+#[test]
+fn what_may_block_is_done_elsewhere() {
+    let (_, model, _) = face();
+    let server = crate::apiserver::Server::open(crate::apiserver::ServerConfig {
+        registry: model.registry().clone(),
+        backend: std::sync::Arc::new(Slow::default()),
+        world: model.world().clone(),
+        admission: Vec::new(),
+        services: crate::apiserver::ServiceRange::default(),
+    });
+    let later = std::sync::Arc::new(Later::default());
+    let wire = crate::apiserver::http::Wire::new(server, std::sync::Arc::new(super::Silent));
+    let mut service = wire.with_blocking(later.clone());
+    let mut ask = |method: &str, body: &'static str| {
+        let request = Request::builder().method(method).uri("/api/v1/namespaces");
+        service.call(request.body(http_body_util::Full::new(Bytes::from_static(body.as_bytes()))).unwrap())
+    };
+    let mut task = Context::from_waker(Waker::noop());
+    let mut get = std::pin::pin!(ask("GET", ""));
+    assert!(get.as_mut().poll(&mut task).is_ready());
+    let mut made = std::pin::pin!(ask("POST", "{\"metadata\":{\"name\":\"a\"}}"));
+    let mut lost = std::pin::pin!(ask("POST", "{\"metadata\":{\"name\":\"b\"}}"));
+    assert!(made.as_mut().poll(&mut task).is_pending());
+    assert!(lost.as_mut().poll(&mut task).is_pending());
+    let mut work = std::mem::take(&mut *later.0.lock());
+    drop(work.pop());
+    work.into_iter().for_each(|work| work());
+    let code = |answer: Poll<Result<http::Response<_>, _>>| match answer {
+        Poll::Ready(Ok::<_, std::convert::Infallible>(response)) => response.status().as_u16(),
+        _ => panic!("an answer"),
+    };
+    assert_eq!(code(made.as_mut().poll(&mut task)), 201);
+    assert_eq!(code(lost.as_mut().poll(&mut task)), 503);
+}
