@@ -3,10 +3,14 @@
 //! Owns the order in which parts start and end, and nothing that they do. Invariant: when [`Cluster::shutdown`] has
 //! returned, or the cluster was dropped, nothing of it is left on the machine.
 
+#[cfg(feature = "kube")]
+mod kube;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod ranges;
+#[cfg(feature = "http")]
+pub(crate) mod wire;
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -222,8 +226,16 @@ impl ClusterBuilder {
             add(&server, &self.world, &spawner);
         }
         let mut agents = start_hollow_nodes(self.hollow_nodes, &server, &self.world, &spawner);
+        #[cfg(feature = "http")]
+        let alarms = wire::AlarmClock::start(&self.world, &spawner);
+        #[cfg(feature = "kube")]
+        let executor = kube::Executor::start().map_err(|cause| StartError::Threads(cause.to_string()))?;
         let mut cluster = Cluster {
             client: Client::local(server.clone()),
+            #[cfg(feature = "kube")]
+            executor,
+            #[cfg(feature = "http")]
+            alarms,
             server,
             threads,
             agents: Vec::new(),
@@ -323,6 +335,10 @@ fn start_hollow_nodes(
 pub struct Cluster {
     server: Arc<Server>,
     client: Client,
+    #[cfg(feature = "kube")]
+    executor: kube::Executor,
+    #[cfg(feature = "http")]
+    alarms: Arc<wire::AlarmClock>,
     threads: Arc<Threads>,
     agents: Vec<NodeAgent>,
     #[cfg(target_os = "linux")]
@@ -347,6 +363,29 @@ impl Cluster {
     /// A client of the cluster.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// The cluster as a `tower` service: an HTTP request in, a response out, without a socket. For hosts with a client
+    /// of their own.
+    ///
+    /// Requests are answered by the thread that awaits the answer, unless they may block. Streams end when the cluster does.
+    #[cfg(feature = "http")]
+    pub fn wire_service(&self) -> crate::apiserver::http::Wire {
+        let blocking = Arc::new(wire::Executor(self.threads.clone()));
+        crate::apiserver::http::Wire::new(self.server.clone(), self.alarms.clone()).with_blocking(blocking)
+    }
+
+    /// A `kube::Client` of the cluster, without a socket.
+    ///
+    /// Needs no runtime to be made, belongs to none, and works from any number of them until the cluster ends.
+    ///
+    /// A request passes through a thread of the cluster on its way. A runtime whose time is paused
+    /// (`tokio::time::pause`) sees that as idling and moves its time on to the next timer; a test that sets such timers
+    /// around its requests makes its client in its own runtime instead, where nothing is passed on:
+    /// `kube::Client::new(cluster.wire_service(), "default")`. That one ends with its runtime.
+    #[cfg(feature = "kube")]
+    pub fn kube_client(&self) -> ::kube::Client {
+        self.executor.client(self.wire_service())
     }
 
     /// The door of the cluster.
@@ -378,6 +417,10 @@ impl Cluster {
     }
 
     fn end(&mut self) -> Result<(), ShutdownError> {
+        #[cfg(feature = "http")]
+        self.alarms.close();
+        #[cfg(feature = "kube")]
+        self.executor.stop();
         self.threads.stop();
         self.agents.clear();
         #[cfg(target_os = "linux")]

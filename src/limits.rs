@@ -426,3 +426,18 @@ pub const VOLUME_ERROR_BYTES: usize = 1024;
 pub const CSI_DRIVER_BYTES: usize = 63;
 /// See [`CSI_DRIVER_BYTES`].
 pub const CSI_NODE_BYTES: usize = 256;
+// The wire face.
+
+/// The most bytes that a request's body may have: upstream's.
+pub const REQUEST_BYTES: usize = 3 * 1024 * 1024;
+/// How many wrong fields of one body are told: upstream's.
+pub const STRICT_ERRORS: usize = 100;
+/// How often a watch that wants them is sent a bookmark: upstream's.
+pub const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// How long a watch lasts at least where it does not say; at most twice as long: upstream's.
+pub const WATCH_LEAST: Duration = Duration::from_secs(1800);
+/// The events of a watch that are there already are sent together in pieces of about so many bytes: large enough
+/// that a piece costs little, small enough that ten thousand watches hold little.
+pub const WATCH_PIECE_BYTES: usize = 64 * 1024;
+/// The most bytes of warnings in the headers of an answer: upstream truncates at the same size.
+pub const WARNING_BYTES: usize = 4 * 1024;

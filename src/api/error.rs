@@ -21,6 +21,8 @@ pub enum Reason {
     NotFound,
     /// 405: the kind has no such verb.
     MethodNotAllowed,
+    /// 406: no form of the answer is acceptable.
+    NotAcceptable,
     /// 409: an object of that name is there.
     AlreadyExists,
     /// 409: the object has changed since it was read, or a precondition does not hold.
@@ -52,6 +54,7 @@ impl Reason {
             Reason::Forbidden => 403,
             Reason::NotFound => 404,
             Reason::MethodNotAllowed => 405,
+            Reason::NotAcceptable => 406,
             Reason::AlreadyExists | Reason::Conflict => 409,
             Reason::Expired => 410,
             Reason::RequestEntityTooLarge => 413,

@@ -17,4 +17,4 @@ pub mod taints;
 
 pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};
 pub use object::{Column, Kind, Object, ObjectKey, Scope, TermName, Terms};
-pub use registry::{KindId, KindInfo, Registry, Strategy};
+pub use registry::{KindId, KindInfo, Registry, ScalePaths, Strategy, WrongField};

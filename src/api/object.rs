@@ -152,6 +152,8 @@ pub trait Kind:
     const CATEGORIES: &'static [&'static str] = &[];
     /// Whether it has a `status` subresource.
     const HAS_STATUS: bool;
+    /// Whether it has a `scale` subresource (`spec.replicas`, `status.replicas`, `spec.selector`).
+    const HAS_SCALE: bool = false;
     /// Those of the terms that [`Kind::terms`] gives by which the store indexes: few, since each costs memory and
     /// time at every write. The others can be selected by, at the cost of a scan.
     const TERMS: &'static [TermName] = &[];

@@ -53,6 +53,19 @@ pub struct KindInfo {
     pub selectable_fields: &'static [TermName],
     /// Columns after `Name`.
     pub columns: &'static [Column],
+    /// Where its objects keep what the `scale` subresource shows; `None` without one.
+    pub scale: Option<ScalePaths>,
+}
+
+/// The JSON paths of a scale subresource: `.spec.replicas`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// Where the wanted number stands.
+    pub spec_replicas: String,
+    /// Where the present number stands.
+    pub status_replicas: String,
+    /// Where the selector of the pods stands: a text, or a label selector.
+    pub label_selector: Option<String>,
 }
 
 /// The rules of a kind for objects whose type is known only at run time; see [`Kind`] for each method.
@@ -68,6 +81,10 @@ pub trait Strategy: Send + Sync {
     /// Decodes a JSON value as a user wrote it: a field of the wrong type or one that the kind has not is
     /// named.
     fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField>;
+    /// Decodes a JSON value and names every field that the kind has not, in the order of the value.
+    fn decode_fields(&self, value: serde_json::Value) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+        Ok((self.decode_value(value)?, Vec::new()))
+    }
     /// An object with nothing in it.
     fn empty(&self) -> Box<dyn Object>;
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String>;
@@ -134,6 +151,22 @@ fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<Stri
             })
         }
         _ => None,
+    }
+}
+
+/// A path as errors spell it: `spec.containers[0].name`.
+fn field_path(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
+        Path::Map { parent, key } => match field_path(parent) {
+            above if above.is_empty() => key.clone(),
+            above => format!("{above}.{key}"),
+        },
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            field_path(parent)
+        }
     }
 }
 
@@ -206,6 +239,11 @@ impl<K: Kind> BuiltIn<K> {
             terms: K::TERMS,
             selectable_fields: K::SELECTABLE_FIELDS,
             columns: K::COLUMNS,
+            scale: K::HAS_SCALE.then(|| ScalePaths {
+                spec_replicas: ".spec.replicas".to_owned(),
+                status_replicas: ".status.replicas".to_owned(),
+                label_selector: Some(".spec.selector".to_owned()),
+            }),
         };
         BuiltIn { info, kind: PhantomData }
     }
@@ -247,6 +285,23 @@ impl<K: Kind> Strategy for BuiltIn<K> {
         match unknown_field(value, &known, &mut String::new()) {
             Some(field) => Err(WrongField { cause: format!("unknown field \"{field}\""), field }),
             None => Ok(()),
+        }
+    }
+
+    fn decode_fields(
+        &self,
+        mut value: serde_json::Value,
+    ) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+        quantities_as_text(&mut value, K::QUANTITIES);
+        let mut unknown = Vec::new();
+        let mut note = |path: serde_ignored::Path<'_>| unknown.push(field_path(&path));
+        let fields = serde_ignored::Deserializer::new(value, &mut note);
+        match serde_path_to_error::deserialize::<_, K>(fields) {
+            Ok(object) => Ok((Box::new(object), unknown)),
+            Err(error) => {
+                let field = error.path().to_string();
+                Err(WrongField { field, cause: error.into_inner().to_string() })
+            }
         }
     }
 

@@ -9,11 +9,15 @@
 
 mod addresses;
 pub mod admission;
+mod base64;
 mod binding;
 mod delete;
 mod encode;
+#[cfg(feature = "http")]
+pub mod http;
 mod list;
 mod options;
+mod pod_faces;
 mod watch;
 mod write;
 
@@ -27,7 +31,8 @@ pub use addresses::ServiceRange;
 pub use admission::{Admission, Attempt, Operation};
 pub use list::Page;
 pub use options::{
-    DeleteOptions, Face, ListParams, Propagation, RevisionMatch, WatchFrom, WatchParams, WriteOptions,
+    DeleteOptions, Face, FieldValidation, ListParams, Propagation, RevisionMatch, Warnings, WatchFrom,
+    WatchParams, WriteOptions,
 };
 pub use watch::{Watch, WatchError, WatchEvent};
 pub use write::Patch;

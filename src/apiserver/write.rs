@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::addresses::Reservation;
 use super::admission::{Attempt, Operation};
-use super::options::{Face, WriteOptions};
-use super::{Server, encode};
+use super::options::{Face, FieldValidation, WriteOptions};
+use super::{Server, encode, pod_faces};
 use crate::api::patch::{self, JsonPatch};
 use crate::api::{
     FieldError, FieldErrors, FieldPath, KindId, KindInfo, Object, ObjectKey, Reason, Scope, StatusError,
@@ -239,13 +239,7 @@ impl Server {
             if parse_revision(asked)?.is_some_and(|asked| asked != current.header.revision) {
                 return Err(stale(strategy.info()));
             }
-            strategy.decode_value(value).map_err(|cause| {
-                let info = strategy.info();
-                let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
-                error.message =
-                    format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
-                error
-            })
+            decode_patched(strategy, key, value, options)
         })
     }
 
@@ -309,6 +303,10 @@ impl Server {
                 strategy.prepare_status(&mut *object, &*old);
                 strategy.stamp(&mut *object, Some(&*old), self.now());
             }
+            Face::EphemeralContainers | Face::Resize => {
+                pod_faces::prepare(face, &mut *object, &*old);
+                strategy.set_defaults(&mut *object);
+            }
             Face::Finalize => finalize(&mut *object, &*old)?,
         }
         strategy.canonicalise(&mut *object);
@@ -371,10 +369,47 @@ impl Server {
                 strategy.validate(object, &mut errors);
                 strategy.validate_update(object, old, &mut errors);
             }
+            Face::EphemeralContainers | Face::Resize => {
+                strategy.validate(object, &mut errors);
+                pod_faces::validate(face, object, old, &mut errors);
+            }
             Face::Finalize => validate_finalizers(object, &mut errors),
         }
         check(strategy, key, errors)
     }
+}
+
+/// The object that a patch leads to, with the fields that its kind has not treated as the options say.
+fn decode_patched(
+    strategy: &dyn Strategy,
+    key: &ObjectKey,
+    value: Value,
+    options: &WriteOptions,
+) -> Result<Box<dyn Object>, StatusError> {
+    let invalid = |cause: String| {
+        let info = strategy.info();
+        let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
+        error.message = format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
+        error
+    };
+    if options.field_validation == FieldValidation::Ignore {
+        return strategy.decode_value(value).map_err(|cause| invalid(cause.to_string()));
+    }
+    // Upstream shows the whole object that was refused.
+    let shown =
+        (options.field_validation == FieldValidation::Strict).then(|| Value::String(value.to_string()));
+    let (object, unknown) = strategy.decode_fields(value).map_err(|cause| invalid(cause.to_string()))?;
+    let unknown = unknown.into_iter().map(|field| format!("unknown field \"{field}\""));
+    match shown {
+        None => unknown.for_each(|warning| options.warnings.add(warning)),
+        Some(shown) => {
+            let list: Vec<String> = unknown.collect();
+            if !list.is_empty() {
+                return Err(invalid(format!("{shown}: strict decoding error: {}", list.join(", "))));
+            }
+        }
+    }
+    Ok(object)
 }
 
 /// Gives a new object its birth: what a client may not choose is set, whatever it said.

@@ -117,6 +117,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// revision that the stream begins after.
     fn connect(&self, feed: Arc<dyn Feed>) -> Revision;
 
+    /// Whether a proposal may take long (a disk, a network), so that callers who must not block let others propose.
+    fn blocks(&self) -> bool {
+        true
+    }
+
     /// Decides a proposal. Answers its revision once it is durable; the feed may get it before or after.
     fn propose(&self, proposal: Proposal) -> Result<Revision, Refused>;
 }
@@ -145,6 +150,10 @@ impl Backend for Memory {
         // As etcd, whose first revision is 1 before anything is written.
         *self.feed.lock() = Some((feed, Revision(1)));
         Revision(1)
+    }
+
+    fn blocks(&self) -> bool {
+        false
     }
 
     fn propose(&self, proposal: Proposal) -> Result<Revision, Refused> {

@@ -25,6 +25,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -87,6 +88,8 @@ struct Inner {
     registry: Arc<Registry>,
     facts: Arc<dyn ReadFacts>,
     clock: Arc<dyn Clock>,
+    /// The newest revision that every follower it concerns has been told of.
+    announced: AtomicU64,
     /// Held by the feed while it applies; the condition tells waiting writers that a revision is applied.
     writing: Mutex<()>,
     applied: Condvar,
@@ -108,6 +111,7 @@ impl Store {
             registry,
             facts,
             clock: world.clock.clone(),
+            announced: AtomicU64::new(0),
             writing: Mutex::new(()),
             applied: Condvar::new(),
         });
@@ -131,6 +135,12 @@ impl Store {
         self.inner.state.load().revision
     }
 
+    /// The newest revision of which every follower has been told: one that finds nothing new after reading this has
+    /// seen everything up to it.
+    pub fn announced(&self) -> Revision {
+        Revision(self.inner.announced.load(Ordering::Acquire))
+    }
+
     /// The newest revision that watches can no longer begin at.
     pub fn forgotten(&self) -> Revision {
         self.inner.log.forgotten()
@@ -139,6 +149,11 @@ impl Store {
     /// The kinds.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.inner.registry
+    }
+
+    /// Whether a commit may take long; see [`Backend::blocks`].
+    pub fn blocks(&self) -> bool {
+        self.backend.blocks()
     }
 
     /// Proposes a change and waits until the store itself has it. Answers the object as it was written, or
@@ -214,6 +229,7 @@ impl Inner {
         if state.revision < revision {
             self.state.store(Arc::new(State { revision, tables: state.tables.clone() }));
         }
+        self.announced.fetch_max(revision.0, Ordering::AcqRel);
     }
 
     fn wait_for(&self, revision: Revision) {
@@ -283,6 +299,7 @@ impl Feed for Inner {
         if let Some((change, position)) = announced {
             self.watchers.announce(&change, position);
         }
+        self.announced.fetch_max(decided.revision.0, Ordering::AcqRel);
         leftover
     }
 

@@ -19,6 +19,7 @@ const PORT: i32 = 443;
 
 impl Kind for APIService {
     const SCOPE: Scope = Scope::Cluster;
+    const CATEGORIES: &'static [&'static str] = &["api-extensions"];
     const HAS_STATUS: bool = true;
     const COLUMNS: &'static [Column] = &[
         Column { name: "Service", wide: false },

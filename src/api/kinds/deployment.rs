@@ -30,6 +30,7 @@ impl Kind for Deployment {
     const SHORT_NAMES: &'static [&'static str] = &["deploy"];
     const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const COLUMNS: &'static [Column] = &[
         Column { name: "Ready", wide: false },
         Column { name: "Up-to-date", wide: false },

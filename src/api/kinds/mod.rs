@@ -83,6 +83,7 @@ pub use self::autoscaler::{ConvertError, convert as convert_autoscaler};
 pub use self::certificates::{prepare_approval, validate_approval};
 pub use self::flow::{mandatory_flow_schemas, mandatory_priority_levels};
 pub use self::namespace::prepare_namespace_finalize;
+pub(crate) use self::pod_spec::qos_class;
 pub use self::priority_class::system_priority_classes;
 use super::registry::Registry;
 

@@ -25,6 +25,7 @@ impl Kind for ReplicaSet {
     const SHORT_NAMES: &'static [&'static str] = &["rs"];
     const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const SELECTABLE_FIELDS: &'static [TermName] = &["status.replicas"];
     const COLUMNS: &'static [Column] = &[
         Column { name: "Desired", wide: false },

@@ -23,6 +23,7 @@ impl Kind for ReplicationController {
     const SHORT_NAMES: &'static [&'static str] = &["rc"];
     const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const ORPHANS_DEPENDENTS: bool = true;
     const SELECTABLE_FIELDS: &'static [TermName] = &["status.replicas"];
     const COLUMNS: &'static [Column] = &[

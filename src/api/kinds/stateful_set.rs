@@ -39,6 +39,7 @@ impl Kind for StatefulSet {
     const SHORT_NAMES: &'static [&'static str] = &["sts"];
     const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const COLUMNS: &'static [Column] =
         &[Column::shown("Ready"), Column::shown("Age"), Column::wide("Containers"), Column::wide("Images")];
 

@@ -127,7 +127,8 @@ impl Session {
             verb => (false, verb, rest),
         };
         let before = self.server.store().revision();
-        let options = WriteOptions { dry_run: dry, field_manager: "test".to_owned() };
+        let options =
+            WriteOptions { dry_run: dry, field_manager: "test".to_owned(), ..WriteOptions::default() };
         let answer = match verb {
             "create" | "update" | "status" | "finalize" => self.write_object(verb, rest, &options),
             "merge" | "merge-status" | "json" => self.patch(verb, rest, &options),

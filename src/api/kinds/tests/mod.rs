@@ -218,6 +218,7 @@ fn short_names_and_categories() {
                     validatingwebhookconfigurations  api-extensions|mutatingwebhookconfigurations  api-extensions|validatingadmissionpolicies  api-extensions|validatingadmissionpolicybindings  api-extensions|\
                     mutatingadmissionpolicies  api-extensions|mutatingadmissionpolicybindings  api-extensions|persistentvolumes pv |\
                     persistentvolumeclaims pvc |resourcequotas quota |limitranges limits |storageclasses sc |\
-                    volumeattributesclasses vac |certificatesigningrequests csr ";
+                    volumeattributesclasses vac |certificatesigningrequests csr |\
+                    apiservices  api-extensions";
     assert_eq!(found.join("|"), expected);
 }
