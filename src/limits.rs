@@ -360,3 +360,15 @@ pub const CGROUP_MOVES: usize = 64;
 /// How often the lock of a place in the cgroup tree is tried, a millisecond apart: its holders need
 /// microseconds, and whoever holds it longer must not keep a cluster from starting.
 pub const CGROUP_LOCK_TRIES: u32 = 200;
+
+/// How deep an object or the schema of one may nest where it is merged and taken apart: deeper than any type, and far
+/// from the end of a thread's stack.
+pub const FIELDS_DEPTH: usize = 128;
+/// See [`FIELDS_DEPTH`].
+pub const SCHEMA_DEPTH: usize = 64;
+
+/// The most managers of an object that come from updates: upstream's; older ones are merged.
+pub const UPDATE_MANAGERS: usize = 10;
+
+/// How many sets of fields are known before those that no object has any more are looked for.
+pub const INTERN_SWEEP: usize = 1024;

@@ -3,6 +3,7 @@
 //! Everything here is pure: text and objects in, objects and errors out. It knows no store and no clock.
 
 pub mod error;
+pub mod fields;
 pub mod kinds;
 pub mod manifest;
 pub mod meta;
@@ -12,6 +13,7 @@ pub mod patch;
 pub mod quantity;
 pub mod registry;
 pub mod selector;
+pub mod shape;
 pub mod taints;
 
 pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};

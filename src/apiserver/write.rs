@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use serde_json::Value;
 
 use super::addresses::Reservation;
 use super::admission::{Attempt, Operation};
+use super::ledger::Entrant;
 use super::options::{Face, WriteOptions};
 use super::{Server, encode};
+use crate::api::fields::ManagedFields;
 use crate::api::patch::{self, JsonPatch};
 use crate::api::{
-    FieldError, FieldErrors, FieldPath, KindId, KindInfo, Object, ObjectKey, Reason, Scope, StatusError,
+    FieldError, FieldErrors, FieldPath, KindId, Object, ObjectKey, Reason, Scope, StatusError,
     Strategy, kinds, meta,
 };
-use crate::limits::{CONFLICT_RETRIES, GENERATED_NAME_TRIES, OBJECT_BYTES};
+use crate::limits::{CONFLICT_RETRIES, FIELD_MANAGER_BYTES, GENERATED_NAME_TRIES, OBJECT_BYTES};
 use crate::store::{Draft, Expect, Proposal, Record, Refused, Revision, Snapshot};
 use crate::world::new_uid;
 
@@ -27,10 +29,31 @@ pub enum Patch {
     Merge(Value),
     /// RFC 6902: a list of operations.
     Json(JsonPatch),
+    /// A merge patch that knows the kind: lists are merged by key, and directives say the rest.
+    Strategic(Value),
+    /// Server-side apply: the object is to say what is said here, and the manager owns it.
+    Apply {
+        /// What is said.
+        value: Value,
+        /// Take fields from other managers.
+        force: bool,
+    },
+}
+
+/// The new object of a change, and who owns what of it, if that is known already.
+struct Made {
+    object: Box<dyn Object>,
+    account: Option<Option<Arc<ManagedFields>>>,
 }
 
 /// Makes the new object of a change from the present one.
-type Make<'a> = &'a mut dyn FnMut(&Record) -> Result<Box<dyn Object>, StatusError>;
+type Make<'a> = &'a mut dyn FnMut(&Record) -> Result<Made, StatusError>;
+
+/// What a new object says of its managed fields, or who owns what of it, if that is known already.
+enum Tracking {
+    Given(Option<Vec<ManagedFieldsEntry>>),
+    Known(Option<Arc<ManagedFields>>),
+}
 
 pub(super) fn failed(refused: Refused) -> StatusError {
     StatusError::new(Reason::InternalError, refused.to_string())
@@ -56,6 +79,18 @@ impl Server {
         mut object: Box<dyn Object>,
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
+        check_options("CreateOptions", options, false)?;
+        let given = object.meta_mut().managed_fields.take();
+        self.create_tracked(kind, object, Tracking::Given(given), options)
+    }
+
+    fn create_tracked(
+        &self,
+        kind: KindId,
+        mut object: Box<dyn Object>,
+        tracking: Tracking,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
         let base = match (&object.meta().name, &object.meta().generate_name) {
             (Some(name), _) if !name.is_empty() => None,
@@ -75,7 +110,7 @@ impl Server {
             } else {
                 std::mem::replace(&mut object, strategy.empty())
             };
-            match self.create_named(kind, strategy, attempt, options) {
+            match self.create_named(kind, strategy, attempt, &tracking, options) {
                 Err(taken) if taken.is_already_exists() && tries > 0 => {}
                 Err(mut taken) if taken.is_already_exists() && base.is_some() => {
                     taken.message = format!(
@@ -94,6 +129,7 @@ impl Server {
         kind: KindId,
         strategy: &dyn Strategy,
         mut object: Box<dyn Object>,
+        tracking: &Tracking,
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let info = strategy.info();
@@ -102,6 +138,14 @@ impl Server {
         strategy.prepare_create(&mut *object);
         strategy.set_defaults(&mut *object);
         strategy.canonicalise(&mut *object);
+        // What admission adds is nobody's.
+        let account = match tracking {
+            Tracking::Known(account) => account.clone(),
+            Tracking::Given(given) => {
+                let entrant = self.entrant(kind, strategy, Face::Main, options);
+                self.ledger.created(&entrant, &*object, given.as_deref())
+            }
+        };
         let attempt = Attempt {
             operation: Operation::Create,
             strategy,
@@ -120,7 +164,7 @@ impl Server {
             link.validate(&attempt, Some(&*object))?;
         }
         let _reserved = self.allocate(&mut *object, None)?;
-        let draft = self.draft(strategy, object)?;
+        let draft = self.draft(strategy, object, account)?;
         if options.dry_run {
             return Ok(self.store.unsaved(kind, key, draft, Revision(0)));
         }
@@ -164,8 +208,23 @@ impl Server {
         self.addresses.allocate(service, old, &self.store, &*self.world.entropy).map(Some)
     }
 
-    fn draft(&self, strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
-        let draft = encode::draft(strategy, object);
+    fn entrant<'a>(
+        &self,
+        kind: KindId,
+        strategy: &'a dyn Strategy,
+        face: Face,
+        options: &'a WriteOptions,
+    ) -> Entrant<'a> {
+        Entrant { strategy, kind, face, manager: &options.field_manager, now: self.now() }
+    }
+
+    fn draft(
+        &self,
+        strategy: &dyn Strategy,
+        object: Box<dyn Object>,
+        account: Option<Arc<ManagedFields>>,
+    ) -> Result<Draft, StatusError> {
+        let draft = encode::draft(strategy, object, account);
         if draft.body.len() > OBJECT_BYTES {
             let message = format!(
                 "etcdserver: request is too large: the object has {} bytes, {OBJECT_BYTES} are allowed",
@@ -187,6 +246,7 @@ impl Server {
         object: Box<dyn Object>,
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
+        check_options("UpdateOptions", options, false)?;
         let key = ObjectKey::of(object.meta());
         let expected = parse_revision(object.meta().resource_version.as_deref())?;
         let strategy = self.strategy(kind);
@@ -196,7 +256,7 @@ impl Server {
             .filter(|uid| **uid != *current.header.uid)
         {
             Some(uid) => Err(other_uid(strategy, &key, uid, &current.header.uid)),
-            None => Ok(object.clone_object()),
+            None => Ok(Made { object: object.clone_object(), account: None }),
         })
     }
 
@@ -210,41 +270,99 @@ impl Server {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
+        let is_apply = matches!(patch, Patch::Apply { .. });
+        check_options("PatchOptions", options, is_apply)?;
         let expected = match patch {
-            Patch::Merge(value) => value["metadata"]["resourceVersion"].as_str(),
+            Patch::Merge(value) | Patch::Strategic(value) | Patch::Apply { value, .. } => {
+                value["metadata"]["resourceVersion"].as_str()
+            }
             Patch::Json(_) => None,
         };
         let expected = parse_revision(expected)?;
-        let stale = |info: &KindInfo| StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED);
+        if let Patch::Apply { value, force } = patch {
+            return self.apply(kind, key, face, expected, value, *force, options);
+        }
         let strategy = self.strategy(kind);
+        let with_managers = touches_managers(patch);
         self.change(kind, key, face, expected, options, &mut |current| {
-            let mut value = encode::full_value(strategy.info(), current);
-            apply_patch(&mut value, patch)?;
-            let name = value["metadata"]["name"].as_str().unwrap_or_default();
-            let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
-            if name != key.name() {
-                let on_request = key.name();
-                return Err(StatusError::bad_request(format!(
-                    "the name of the object ({name}) does not match the name on the URL ({on_request})"
-                )));
-            }
-            if namespace != key.namespace() {
-                let why =
-                    "the namespace of the provided object does not match the namespace sent on the request";
-                return Err(StatusError::bad_request(why));
-            }
-            let asked = value["metadata"]["resourceVersion"].as_str();
-            if parse_revision(asked)?.is_some_and(|asked| asked != current.header.revision) {
-                return Err(stale(strategy.info()));
-            }
-            strategy.decode_value(value).map_err(|cause| {
-                let info = strategy.info();
-                let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
-                error.message =
-                    format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
-                error
-            })
+            let mut value = match with_managers {
+                true => encode::full_value(strategy.info(), current),
+                false => encode::value_without_managers(strategy.info(), current),
+            };
+            apply_patch(strategy, &mut value, patch)?;
+            check_place(strategy, key, &value, Some(current))?;
+            Ok(Made { object: decode_patched(strategy, key, value)?, account: None })
         })
+    }
+
+    /// Server-side apply: makes the object if there is none, else merges what is said into it.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one request, in the order of the pipeline")]
+    fn apply(
+        &self,
+        kind: KindId,
+        key: &ObjectKey,
+        face: Face,
+        expected: Option<Revision>,
+        value: &Value,
+        force: bool,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
+        let strategy = self.strategy(kind);
+        check_applied(strategy, value)?;
+        for _ in 0..CONFLICT_RETRIES {
+            if face == Face::Main && self.store.get(kind, key.as_str()).is_none() {
+                match self.apply_new(kind, key, value, force, options) {
+                    Err(raced) if raced.is_already_exists() => continue,
+                    answer => return answer,
+                }
+            }
+            let answer = self.change(kind, key, face, expected, options, &mut |current| {
+                let live = encode::value_without_managers(strategy.info(), current);
+                let entrant = self.entrant(kind, strategy, face, options);
+                let present = current.header.managed.as_deref();
+                let (merged, account) = self.ledger.applied(&entrant, &live, value, present, force)?;
+                let account = account.or_else(|| current.header.managed.clone());
+                let merged = merged.unwrap_or(live);
+                check_place(strategy, key, &merged, Some(current))?;
+                Ok(Made { object: decode_patched(strategy, key, merged)?, account: Some(account) })
+            });
+            match answer {
+                // Deleted meanwhile: it is made anew.
+                Err(gone) if gone.is_not_found() && face == Face::Main => {}
+                answer => return answer,
+            }
+        }
+        let info = strategy.info();
+        Err(StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED))
+    }
+
+    fn apply_new(
+        &self,
+        kind: KindId,
+        key: &ObjectKey,
+        value: &Value,
+        force: bool,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
+        let strategy = self.strategy(kind);
+        if let Some(uid) = value["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+            let info = strategy.info();
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(StatusError::conflict(&info.group, &info.plural, key.name(), &why));
+        }
+        let nothing = Value::Object(serde_json::Map::new());
+        let entrant = self.entrant(kind, strategy, Face::Main, options);
+        let (merged, account) = self.ledger.applied(&entrant, &nothing, value, None, force)?;
+        let mut merged = merged.unwrap_or_else(|| value.clone());
+        let namespace = merged["metadata"]["namespace"].as_str().unwrap_or_default();
+        if namespace.is_empty() && !key.namespace().is_empty() {
+            merged["metadata"]["namespace"] = key.namespace().into();
+        }
+        check_place(strategy, key, &merged, None)?;
+        let object = decode_patched(strategy, key, merged)?;
+        self.create_tracked(kind, object, Tracking::Known(account), options)
     }
 
     /// The loop of every change: read, make the new object, check, commit, and again if somebody was faster and
@@ -270,8 +388,8 @@ impl Server {
             if expected.is_some_and(|expected| expected != current.header.revision) {
                 return Err(conflict());
             }
-            let object = make(&current)?;
-            match self.change_once(kind, key, face, &snapshot, &current, object, options)? {
+            let made = make(&current)?;
+            match self.change_once(kind, key, face, &snapshot, &current, made, options)? {
                 Some(record) => return Ok(record),
                 None if expected.is_some() => return Err(conflict()),
                 None => {}
@@ -289,9 +407,11 @@ impl Server {
         face: Face,
         snapshot: &Snapshot,
         current: &Arc<Record>,
-        mut object: Box<dyn Object>,
+        made: Made,
         options: &WriteOptions,
     ) -> Result<Option<Arc<Record>>, StatusError> {
+        let Made { mut object, account } = made;
+        let given = object.meta_mut().managed_fields.take();
         let strategy = self.strategy(kind);
         let info = strategy.info();
         let old = current.object(strategy);
@@ -317,6 +437,16 @@ impl Server {
             snapshot,
             dry_run: options.dry_run,
         };
+        // What a host's admission and the range of addresses change is nobody's, so the account is kept before them;
+        // where there are none, the body that is stored serves for it.
+        let account = account.or_else(|| {
+            let allocates = face == Face::Main && object.as_any().is::<Service>();
+            let body = || encode::encode_body(info, &mut *object.clone_object());
+            (self.has_own_links || allocates).then(|| {
+                let entrant = self.entrant(kind, strategy, face, options);
+                self.ledger.updated(&entrant, current, &body(), given.as_deref())
+            })
+        });
         self.admit(&attempt, &mut *object)?;
         let _reserved = match face {
             Face::Main => self.allocate(&mut *object, Some(&*old))?,
@@ -333,11 +463,20 @@ impl Server {
             && object.meta().deletion_grace_period_seconds.unwrap_or(0) == 0
             && object.meta().finalizers.as_ref().is_none_or(Vec::is_empty)
             && !strategy.held_back(&*object);
-        let draft = self.draft(strategy, object)?;
+        let mut draft = self.draft(strategy, object, None)?;
+        let account = account.unwrap_or_else(|| {
+            let entrant = self.entrant(kind, strategy, face, options);
+            self.ledger.updated(&entrant, current, &draft.body, given.as_deref())
+        });
+        let same_account = match (&account, &current.header.managed) {
+            (Some(now), Some(before)) => Arc::ptr_eq(now, before) || now.same_but_times(before),
+            (now, before) => now.is_none() && before.is_none(),
+        };
+        draft.facts.managed = account;
         if options.dry_run {
             return Ok(Some(self.store.unsaved(kind, key.clone(), draft, current.header.revision)));
         }
-        if draft.body == current.body() && !may_end {
+        if draft.body == current.body() && same_account && !may_end {
             return Ok(Some(current.clone()));
         }
         let expect = Expect::At(current.header.revision);
@@ -470,8 +609,110 @@ fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
     }
 }
 
-fn apply_patch(value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
+/// Refuses a manager's name that is none; an apply must give one.
+fn check_options(what: &str, options: &WriteOptions, is_apply: bool) -> Result<(), StatusError> {
+    let manager = options.field_manager.as_str();
+    let plain = manager.len() <= FIELD_MANAGER_BYTES && manager.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if plain && !(is_apply && manager.is_empty()) {
+        return Ok(());
+    }
+    let mut errors = FieldErrors::default();
+    let path = FieldPath::new("fieldManager");
+    if is_apply && manager.is_empty() {
+        errors.required(&path, "is required for apply patch");
+    }
+    meta::validate_field_manager(manager, &path, &mut errors);
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(StatusError::invalid("meta.k8s.io", what, "", errors.into_list())),
+    }
+}
+
+/// Refuses what no apply may say, and an object of another kind.
+fn check_applied(strategy: &dyn Strategy, value: &Value) -> Result<(), StatusError> {
+    let info = strategy.info();
+    if !value.is_object() {
+        let why = "error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}";
+        return Err(StatusError::bad_request(why));
+    }
+    let (api_version, kind) = (value["apiVersion"].as_str(), value["kind"].as_str());
+    let (api_version, kind) = (api_version.unwrap_or_default(), kind.unwrap_or_default());
+    if api_version != info.api_version || kind != info.kind {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let why = format!("invalid object type: {group}/{version}, Kind={kind}");
+        return Err(StatusError::bad_request(why));
+    }
+    if value["metadata"]["managedFields"].is_array() {
+        return Err(StatusError::bad_request("metadata.managedFields must be nil"));
+    }
+    Ok(())
+}
+
+/// What a patch leads to must be the object that was asked for, as it is now.
+fn check_place(
+    strategy: &dyn Strategy,
+    key: &ObjectKey,
+    value: &Value,
+    current: Option<&Record>,
+) -> Result<(), StatusError> {
+    let name = value["metadata"]["name"].as_str().unwrap_or_default();
+    let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
+    if name != key.name() {
+        let on_request = key.name();
+        return Err(StatusError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({on_request})"
+        )));
+    }
+    if namespace != key.namespace() {
+        let why = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(StatusError::bad_request(why));
+    }
+    let asked = parse_revision(value["metadata"]["resourceVersion"].as_str())?;
+    let found = current.map(|current| current.header.revision);
+    if asked.is_some() && found.is_some() && asked != found {
+        let info = strategy.info();
+        return Err(StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED));
+    }
+    Ok(())
+}
+
+fn decode_patched(
+    strategy: &dyn Strategy,
+    key: &ObjectKey,
+    value: Value,
+) -> Result<Box<dyn Object>, StatusError> {
+    strategy.decode_value(value).map_err(|cause| {
+        let info = strategy.info();
+        let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
+        error.message = format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
+        error
+    })
+}
+
+/// Whether a patch can see or change the managed fields, which others are spared.
+fn touches_managers(patch: &Patch) -> bool {
     match patch {
+        Patch::Merge(value) | Patch::Strategic(value) => !value["metadata"]["managedFields"].is_null(),
+        Patch::Json(patch) => patch.touches("/metadata/managedFields"),
+        Patch::Apply { .. } => false,
+    }
+}
+
+fn apply_patch(strategy: &dyn Strategy, value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
+    match patch {
+        Patch::Apply { .. } => Ok(()),
+        Patch::Strategic(given) => {
+            let shape = strategy.shape();
+            if shape.is_custom() {
+                let why = "the body of the request was in an unknown format - accepted media types include: \
+                           application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+                return Err(StatusError::new(Reason::UnsupportedMediaType, why));
+            }
+            let live = std::mem::take(value);
+            *value = patch::strategic::merge(&shape, live, given.clone())
+                .map_err(|cause| StatusError::new(cause.reason(), cause.to_string()))?;
+            Ok(())
+        }
         Patch::Merge(given @ Value::Object(_)) => {
             patch::merge(value, given.clone());
             Ok(())

@@ -23,6 +23,9 @@ use crate::apiserver::Server;
 use crate::reconcile::{Loop, Spawner};
 use crate::world::World;
 
+/// The name under which all controllers own the fields that they write, as upstream's own program has it.
+pub(crate) const MANAGER: &str = "kube-controller-manager";
+
 /// Starts every controller.
 pub fn start_all(server: &Arc<Server>, world: &World, spawner: &Arc<dyn Spawner>) {
     Loop::start(deployment::Deployments::new(), server, world, spawner);

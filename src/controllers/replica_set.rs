@@ -40,6 +40,10 @@ impl Reconciler for ReplicaSets {
         "replicaset-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         // Owners first: a pod's owner is known when the pod is seen.
         [kinds.id_of::<ReplicaSet>(), kinds.id_of::<Pod>()].into_iter().flatten().map(Interest::all).collect()

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::Revision;
 use super::record::Owner;
+use crate::api::fields::ManagedFields;
 use crate::api::{KindId, Object, ObjectKey, TermName};
 
 /// What must hold for a proposal to be accepted.
@@ -65,6 +66,8 @@ pub struct Facts {
     pub terms: Vec<(TermName, String)>,
     /// Further fields that can be selected by, without an index.
     pub fields: Vec<(TermName, String)>,
+    /// Who owns which fields; not in the body. `None` where nobody is known to own any.
+    pub managed: Option<Arc<ManagedFields>>,
 }
 
 /// Why a proposal was not accepted.

@@ -253,6 +253,7 @@ fn header(kind: KindId, key: ObjectKey, revision: Revision, facts: Facts) -> Hea
         has_finalizers: facts.has_finalizers,
         terms: facts.terms.into_iter().map(|(term, value)| (term, text(value))).collect(),
         fields: facts.fields.into_iter().map(|(term, value)| (term, text(value))).collect(),
+        managed: facts.managed,
     }
 }
 
