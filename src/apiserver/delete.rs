@@ -63,7 +63,7 @@ impl Server {
                 Verdict::Mark(object) => {
                     // Upstream does not track the mark either.
                     Some(encode::draft(strategy, object, current.header.managed.clone()))
-                },
+                }
             };
             if options.dry_run {
                 return Ok(match put {

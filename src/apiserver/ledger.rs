@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::encode;
 use super::options::Face;
 use crate::api::fields::{
-    self, ApplyError, Entry, Interner, ManagedFields, Operation, OutlineKeys, Outcome, Set, Writer, is_reset,
+    self, ApplyError, Entry, Interner, ManagedFields, Operation, Outcome, OutlineKeys, Set, Writer, is_reset,
 };
 use crate::api::{FieldError, KindId, Object, Problem, Reason, StatusError, Strategy};
 use crate::store::Record;
@@ -104,8 +104,8 @@ impl Ledger {
         let shape = entrant.strategy.shape();
         let reset = entrant.reset();
         // Custom types change while their kind's number stays, so their outlines are not kept.
-        let outline = (!shape.is_custom())
-            .then(|| object.outline(self.keys, u64::from(entrant.kind.0), shape.root()));
+        let outline =
+            (!shape.is_custom()).then(|| object.outline(self.keys, u64::from(entrant.kind.0), shape.root()));
         let known = outline.and_then(|outline| self.interner.lock().of_outline(outline));
         let given = match Given::read(given) {
             Given::Account(account) => account,

@@ -15,6 +15,7 @@ mod encode;
 mod ledger;
 mod list;
 mod options;
+mod patch;
 mod watch;
 mod write;
 
@@ -30,8 +31,8 @@ pub use list::Page;
 pub use options::{
     DeleteOptions, Face, ListParams, Propagation, RevisionMatch, WatchFrom, WatchParams, WriteOptions,
 };
+pub use patch::Patch;
 pub use watch::{Watch, WatchError, WatchEvent};
-pub use write::Patch;
 
 use crate::api::{KindId, ObjectKey, Registry, StatusError, Strategy};
 use crate::store::{Backend, Record, Store};

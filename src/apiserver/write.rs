@@ -2,55 +2,34 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
-use serde_json::Value;
-
 use super::addresses::Reservation;
 use super::admission::{Attempt, Operation};
 use super::ledger::Entrant;
 use super::options::{Face, WriteOptions};
 use super::{Server, encode};
 use crate::api::fields::ManagedFields;
-use crate::api::patch::{self, JsonPatch};
 use crate::api::{
-    FieldError, FieldErrors, FieldPath, KindId, Object, ObjectKey, Reason, Scope, StatusError,
-    Strategy, kinds, meta,
+    FieldError, FieldErrors, FieldPath, KindId, Object, ObjectKey, Reason, Scope, StatusError, Strategy,
+    kinds, meta,
 };
 use crate::limits::{CONFLICT_RETRIES, FIELD_MANAGER_BYTES, GENERATED_NAME_TRIES, OBJECT_BYTES};
 use crate::store::{Draft, Expect, Proposal, Record, Refused, Revision, Snapshot};
 use crate::world::new_uid;
-
-/// A change of an object, told as the difference.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Patch {
-    /// RFC 7386: what is given replaces, `null` deletes, lists are replaced whole.
-    Merge(Value),
-    /// RFC 6902: a list of operations.
-    Json(JsonPatch),
-    /// A merge patch that knows the kind: lists are merged by key, and directives say the rest.
-    Strategic(Value),
-    /// Server-side apply: the object is to say what is said here, and the manager owns it.
-    Apply {
-        /// What is said.
-        value: Value,
-        /// Take fields from other managers.
-        force: bool,
-    },
-}
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 /// The new object of a change, and who owns what of it, if that is known already.
-struct Made {
-    object: Box<dyn Object>,
-    account: Option<Option<Arc<ManagedFields>>>,
+pub(super) struct Made {
+    pub object: Box<dyn Object>,
+    pub account: Option<Option<Arc<ManagedFields>>>,
 }
 
 /// Makes the new object of a change from the present one.
-type Make<'a> = &'a mut dyn FnMut(&Record) -> Result<Made, StatusError>;
+pub(super) type Make<'a> = &'a mut dyn FnMut(&Record) -> Result<Made, StatusError>;
 
 /// What a new object says of its managed fields, or who owns what of it, if that is known already.
-enum Tracking {
+pub(super) enum Tracking {
     Given(Option<Vec<ManagedFieldsEntry>>),
     Known(Option<Arc<ManagedFields>>),
 }
@@ -59,7 +38,7 @@ pub(super) fn failed(refused: Refused) -> StatusError {
     StatusError::new(Reason::InternalError, refused.to_string())
 }
 
-const MODIFIED: &str =
+pub(super) const MODIFIED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Server {
@@ -84,7 +63,7 @@ impl Server {
         self.create_tracked(kind, object, Tracking::Given(given), options)
     }
 
-    fn create_tracked(
+    pub(super) fn create_tracked(
         &self,
         kind: KindId,
         mut object: Box<dyn Object>,
@@ -208,7 +187,7 @@ impl Server {
         self.addresses.allocate(service, old, &self.store, &*self.world.entropy).map(Some)
     }
 
-    fn entrant<'a>(
+    pub(super) fn entrant<'a>(
         &self,
         kind: KindId,
         strategy: &'a dyn Strategy,
@@ -260,114 +239,9 @@ impl Server {
         })
     }
 
-    /// Changes an object, or one face of it, by a patch. A resourceVersion in the patch must be the present
-    /// one; without, the patch is applied anew when somebody else was faster.
-    pub fn patch(
-        &self,
-        kind: KindId,
-        key: &ObjectKey,
-        face: Face,
-        patch: &Patch,
-        options: &WriteOptions,
-    ) -> Result<Arc<Record>, StatusError> {
-        let is_apply = matches!(patch, Patch::Apply { .. });
-        check_options("PatchOptions", options, is_apply)?;
-        let expected = match patch {
-            Patch::Merge(value) | Patch::Strategic(value) | Patch::Apply { value, .. } => {
-                value["metadata"]["resourceVersion"].as_str()
-            }
-            Patch::Json(_) => None,
-        };
-        let expected = parse_revision(expected)?;
-        if let Patch::Apply { value, force } = patch {
-            return self.apply(kind, key, face, expected, value, *force, options);
-        }
-        let strategy = self.strategy(kind);
-        let with_managers = touches_managers(patch);
-        self.change(kind, key, face, expected, options, &mut |current| {
-            let mut value = match with_managers {
-                true => encode::full_value(strategy.info(), current),
-                false => encode::value_without_managers(strategy.info(), current),
-            };
-            apply_patch(strategy, &mut value, patch)?;
-            check_place(strategy, key, &value, Some(current))?;
-            Ok(Made { object: decode_patched(strategy, key, value)?, account: None })
-        })
-    }
-
-    /// Server-side apply: makes the object if there is none, else merges what is said into it.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one request, in the order of the pipeline")]
-    fn apply(
-        &self,
-        kind: KindId,
-        key: &ObjectKey,
-        face: Face,
-        expected: Option<Revision>,
-        value: &Value,
-        force: bool,
-        options: &WriteOptions,
-    ) -> Result<Arc<Record>, StatusError> {
-        let strategy = self.strategy(kind);
-        check_applied(strategy, value)?;
-        for _ in 0..CONFLICT_RETRIES {
-            if face == Face::Main && self.store.get(kind, key.as_str()).is_none() {
-                match self.apply_new(kind, key, value, force, options) {
-                    Err(raced) if raced.is_already_exists() => continue,
-                    answer => return answer,
-                }
-            }
-            let answer = self.change(kind, key, face, expected, options, &mut |current| {
-                let live = encode::value_without_managers(strategy.info(), current);
-                let entrant = self.entrant(kind, strategy, face, options);
-                let present = current.header.managed.as_deref();
-                let (merged, account) = self.ledger.applied(&entrant, &live, value, present, force)?;
-                let account = account.or_else(|| current.header.managed.clone());
-                let merged = merged.unwrap_or(live);
-                check_place(strategy, key, &merged, Some(current))?;
-                Ok(Made { object: decode_patched(strategy, key, merged)?, account: Some(account) })
-            });
-            match answer {
-                // Deleted meanwhile: it is made anew.
-                Err(gone) if gone.is_not_found() && face == Face::Main => {}
-                answer => return answer,
-            }
-        }
-        let info = strategy.info();
-        Err(StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED))
-    }
-
-    fn apply_new(
-        &self,
-        kind: KindId,
-        key: &ObjectKey,
-        value: &Value,
-        force: bool,
-        options: &WriteOptions,
-    ) -> Result<Arc<Record>, StatusError> {
-        let strategy = self.strategy(kind);
-        if let Some(uid) = value["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
-            let info = strategy.info();
-            let why = format!(
-                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            );
-            return Err(StatusError::conflict(&info.group, &info.plural, key.name(), &why));
-        }
-        let nothing = Value::Object(serde_json::Map::new());
-        let entrant = self.entrant(kind, strategy, Face::Main, options);
-        let (merged, account) = self.ledger.applied(&entrant, &nothing, value, None, force)?;
-        let mut merged = merged.unwrap_or_else(|| value.clone());
-        let namespace = merged["metadata"]["namespace"].as_str().unwrap_or_default();
-        if namespace.is_empty() && !key.namespace().is_empty() {
-            merged["metadata"]["namespace"] = key.namespace().into();
-        }
-        check_place(strategy, key, &merged, None)?;
-        let object = decode_patched(strategy, key, merged)?;
-        self.create_tracked(kind, object, Tracking::Known(account), options)
-    }
-
     /// The loop of every change: read, make the new object, check, commit, and again if somebody was faster and
     /// the caller named no revision.
-    fn change(
+    pub(super) fn change(
         &self,
         kind: KindId,
         key: &ObjectKey,
@@ -599,7 +473,7 @@ fn check(strategy: &dyn Strategy, key: &ObjectKey, errors: FieldErrors) -> Resul
     Err(StatusError::invalid(&info.group, &info.kind, key.name(), once))
 }
 
-fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
+pub(super) fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
     match text {
         None | Some("") | Some("0") => Ok(None),
         Some(text) => match text.parse() {
@@ -610,9 +484,10 @@ fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
 }
 
 /// Refuses a manager's name that is none; an apply must give one.
-fn check_options(what: &str, options: &WriteOptions, is_apply: bool) -> Result<(), StatusError> {
+pub(super) fn check_options(what: &str, options: &WriteOptions, is_apply: bool) -> Result<(), StatusError> {
     let manager = options.field_manager.as_str();
-    let plain = manager.len() <= FIELD_MANAGER_BYTES && manager.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let plain =
+        manager.len() <= FIELD_MANAGER_BYTES && manager.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if plain && !(is_apply && manager.is_empty()) {
         return Ok(());
     }
@@ -625,105 +500,5 @@ fn check_options(what: &str, options: &WriteOptions, is_apply: bool) -> Result<(
     match errors.is_empty() {
         true => Ok(()),
         false => Err(StatusError::invalid("meta.k8s.io", what, "", errors.into_list())),
-    }
-}
-
-/// Refuses what no apply may say, and an object of another kind.
-fn check_applied(strategy: &dyn Strategy, value: &Value) -> Result<(), StatusError> {
-    let info = strategy.info();
-    if !value.is_object() {
-        let why = "error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}";
-        return Err(StatusError::bad_request(why));
-    }
-    let (api_version, kind) = (value["apiVersion"].as_str(), value["kind"].as_str());
-    let (api_version, kind) = (api_version.unwrap_or_default(), kind.unwrap_or_default());
-    if api_version != info.api_version || kind != info.kind {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let why = format!("invalid object type: {group}/{version}, Kind={kind}");
-        return Err(StatusError::bad_request(why));
-    }
-    if value["metadata"]["managedFields"].is_array() {
-        return Err(StatusError::bad_request("metadata.managedFields must be nil"));
-    }
-    Ok(())
-}
-
-/// What a patch leads to must be the object that was asked for, as it is now.
-fn check_place(
-    strategy: &dyn Strategy,
-    key: &ObjectKey,
-    value: &Value,
-    current: Option<&Record>,
-) -> Result<(), StatusError> {
-    let name = value["metadata"]["name"].as_str().unwrap_or_default();
-    let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
-    if name != key.name() {
-        let on_request = key.name();
-        return Err(StatusError::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({on_request})"
-        )));
-    }
-    if namespace != key.namespace() {
-        let why = "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(StatusError::bad_request(why));
-    }
-    let asked = parse_revision(value["metadata"]["resourceVersion"].as_str())?;
-    let found = current.map(|current| current.header.revision);
-    if asked.is_some() && found.is_some() && asked != found {
-        let info = strategy.info();
-        return Err(StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED));
-    }
-    Ok(())
-}
-
-fn decode_patched(
-    strategy: &dyn Strategy,
-    key: &ObjectKey,
-    value: Value,
-) -> Result<Box<dyn Object>, StatusError> {
-    strategy.decode_value(value).map_err(|cause| {
-        let info = strategy.info();
-        let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
-        error.message = format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
-        error
-    })
-}
-
-/// Whether a patch can see or change the managed fields, which others are spared.
-fn touches_managers(patch: &Patch) -> bool {
-    match patch {
-        Patch::Merge(value) | Patch::Strategic(value) => !value["metadata"]["managedFields"].is_null(),
-        Patch::Json(patch) => patch.touches("/metadata/managedFields"),
-        Patch::Apply { .. } => false,
-    }
-}
-
-fn apply_patch(strategy: &dyn Strategy, value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
-    match patch {
-        Patch::Apply { .. } => Ok(()),
-        Patch::Strategic(given) => {
-            let shape = strategy.shape();
-            if shape.is_custom() {
-                let why = "the body of the request was in an unknown format - accepted media types include: \
-                           application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
-                return Err(StatusError::new(Reason::UnsupportedMediaType, why));
-            }
-            let live = std::mem::take(value);
-            *value = patch::strategic::merge(&shape, live, given.clone())
-                .map_err(|cause| StatusError::new(cause.reason(), cause.to_string()))?;
-            Ok(())
-        }
-        Patch::Merge(given @ Value::Object(_)) => {
-            patch::merge(value, given.clone());
-            Ok(())
-        }
-        Patch::Merge(_) => Err(StatusError::bad_request("a merge patch must be an object")),
-        Patch::Json(operations) => {
-            *value = operations.apply(value).map_err(|cause| {
-                let rejected = "the server rejected our request due to an error in our request";
-                StatusError::new(Reason::Invalid, format!("{rejected}: {cause}"))
-            })?;
-            Ok(())
-        }
     }
 }

@@ -155,7 +155,8 @@ fn walk_as(node: Node<'_>, form: Form<'_>, old: Option<&Value>, new: Option<&Val
             walk_items(node, list, old, new)?
         }
         Form::Map(map) => {
-            let fields = |value: Option<&'_ Value>| value.and_then(Value::as_object).map_or(0, |map| map.len());
+            let fields =
+                |value: Option<&'_ Value>| value.and_then(Value::as_object).map_or(0, |map| map.len());
             if map.atomic || fields(old) + fields(new) == 0 {
                 return Ok(leaf(old, new));
             }
@@ -232,7 +233,9 @@ fn walk_items(
     all.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
     let mut found = Comparison::default();
     for same in all.chunk_by(|a, b| a.0 == b.0) {
-        let of = |wanted: bool| same.iter().filter(move |(_, is_new, _)| *is_new == wanted).map(|(.., value)| *value);
+        let of = |wanted: bool| {
+            same.iter().filter(move |(_, is_new, _)| *is_new == wanted).map(|(.., value)| *value)
+        };
         let (before, after): (Vec<&Value>, Vec<&Value>) = (of(false).collect(), of(true).collect());
         let element = || same[0].0.clone();
         let mut one = |before: Option<&Value>, after: Option<&Value>| -> Result<(), String> {

@@ -153,7 +153,8 @@ impl Interner {
     pub fn share(&mut self, managed: ManagedFields) -> Arc<ManagedFields> {
         let mut hasher = DefaultHasher::new();
         for entry in managed.entries() {
-            (Arc::as_ptr(&entry.fields) as usize, entry.time, entry.operation, &entry.manager).hash(&mut hasher);
+            (Arc::as_ptr(&entry.fields) as usize, entry.time, entry.operation, &entry.manager)
+                .hash(&mut hasher);
         }
         let hash = hasher.finish();
         if let Some(known) = self.entries.get(&hash)

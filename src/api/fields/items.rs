@@ -55,7 +55,9 @@ pub fn identify(node: Node<'_>, list: &List, item: &Value) -> Result<Element, St
     match &list.kind {
         ListKind::Atomic => Err("invalid indexing of non-associative list".to_owned()),
         ListKind::Set => match item {
-            Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
+            Value::Object(_) => {
+                Err("associative list without keys has an element that's a map type".to_owned())
+            }
             Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
             Value::Null => {
                 Err("associative list without keys has an element that's an explicit null".to_owned())
@@ -165,9 +167,7 @@ fn check_below(node: Node<'_>, value: &Value, duplicates: bool, depth: usize) ->
         return vec![Misfit::new("the object nests too deep")];
     }
     match (node.form(Some(value)), value) {
-        (Form::Scalar(scalar), value) => {
-            check_scalar(scalar, value).map(Misfit::new).into_iter().collect()
-        }
+        (Form::Scalar(scalar), value) => check_scalar(scalar, value).map(Misfit::new).into_iter().collect(),
         (_, Value::Null) => Vec::new(),
         (Form::Map(map), Value::Object(fields)) => {
             let mut found = Vec::new();

@@ -34,7 +34,8 @@ fn walk(node: Node<'_>, live: Option<&Value>, applied: Option<&Value>) -> Result
             walk_items(node, list, live, applied)
         }
         Form::Map(map) => {
-            let fields = |value: Option<&'_ Value>| value.and_then(Value::as_object).map_or(0, |map| map.len());
+            let fields =
+                |value: Option<&'_ Value>| value.and_then(Value::as_object).map_or(0, |map| map.len());
             if map.atomic || fields(live) + fields(applied) == 0 {
                 return kept();
             }

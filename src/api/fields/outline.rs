@@ -175,7 +175,8 @@ impl Walk<'_, '_> {
 impl<'w, 'a> Walk<'w, 'a> {
     fn list(self) -> Items<'w, 'a> {
         let list = self.place.node.and_then(|node| Some((node, node.get().list.as_ref()?)));
-        let at = |node: Node<'a>, id, values, keys| Place { node: Some(node.at(id)), values, always: false, keys };
+        let at =
+            |node: Node<'a>, id, values, keys| Place { node: Some(node.at(id)), values, always: false, keys };
         let item = match list.map(|(node, list)| (node, list, &list.kind)) {
             Some((node, list, ListKind::Set)) => Some(at(node, list.item, true, &[][..])),
             Some((node, list, ListKind::Map(keys))) => Some(at(node, list.item, false, &keys[..])),
@@ -196,7 +197,8 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.outline.sign(Sign::MapBegins);
         }
         // Below what is owned as a whole nothing counts, unless it is a key.
-        let place = if map.is_some() { self.place } else { Place { values: self.place.values, ..Place::nowhere() } };
+        let place =
+            if map.is_some() { self.place } else { Place { values: self.place.values, ..Place::nowhere() } };
         Fields { outline: self.outline, place, map, next: Place::nowhere(), name: String::new(), ends }
     }
 }
@@ -392,7 +394,11 @@ impl<'w, 'a> ser::Serializer for Walk<'w, 'a> {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Never> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Never> {
         value.serialize(self)
     }
 

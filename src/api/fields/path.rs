@@ -152,9 +152,9 @@ impl Element {
             "v:" => Step::Value(Literal(json(rest)?)),
             "i:" => Step::Index(rest.parse::<i64>().map_err(|cause| cause.to_string())?),
             "k:" => match json(rest)? {
-                Value::Object(keys) => {
-                    Step::Key(keys.into_iter().map(|(name, value)| (Arc::from(name), Literal(value))).collect())
-                }
+                Value::Object(keys) => Step::Key(
+                    keys.into_iter().map(|(name, value)| (Arc::from(name), Literal(value))).collect(),
+                ),
                 _ => return Err(format!("an object of keys is expected: {rest}")),
             },
             _ => return Ok(None),
@@ -191,7 +191,9 @@ impl Hash for Element {
 fn show(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
-        Value::Object(fields) => fields.iter().map(|(name, value)| format!("{name}={}", show(value))).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| format!("{name}={}", show(value))).collect()
+        }
         // Text is quoted as JSON quotes it, which is Go's way too for what can be typed.
         other => other.to_string(),
     }

@@ -10,7 +10,13 @@ use super::set::Set;
 /// What a write of a kind's object, or of a subresource of it, leaves as it was.
 ///
 /// `subresource` is empty for the object itself; `custom` tells custom resources.
-pub fn reset_fields(group: &str, kind: &str, subresource: &str, has_status: bool, custom: bool) -> &'static Set {
+pub fn reset_fields(
+    group: &str,
+    kind: &str,
+    subresource: &str,
+    has_status: bool,
+    custom: bool,
+) -> &'static Set {
     static SETS: OnceLock<[Set; 7]> = OnceLock::new();
     let [none, status, spec, spec_and_meta, spec_and_labels, of_pod, of_request] = SETS.get_or_init(|| {
         [

@@ -163,10 +163,9 @@ fn look_up<'a>(node: Node<'a>, name: &str) -> Result<(Node<'a>, &'a PatchRule), 
         let kind = if found.map.is_some() { "map" } else { "slice" };
         return Err(StrategicError::NotAStructure(kind));
     };
-    let field = map.declared(name).ok_or_else(|| StrategicError::Field {
-        structure: map.name.to_string(),
-        field: name.to_owned(),
-    })?;
+    let field = map
+        .declared(name)
+        .ok_or_else(|| StrategicError::Field { structure: map.name.to_string(), field: name.to_owned() })?;
     Ok((node.at(field.kind), &field.patch))
 }
 
@@ -205,10 +204,7 @@ fn merge_map(
 }
 
 fn unknown_directive(directive: &Value, patch: &Fields) -> StrategicError {
-    StrategicError::Directive {
-        directive: go_bare(directive),
-        item: go_bare(&Value::Object(patch.clone())),
-    }
+    StrategicError::Directive { directive: go_bare(directive), item: go_bare(&Value::Object(patch.clone())) }
 }
 
 fn merge_field(
@@ -242,8 +238,7 @@ fn merge_field(
     match (present, change) {
         (Value::Object(present), Value::Object(change)) => {
             let (below, rule) = look_up(node, &name)?;
-            let merged =
-                if rule.replace { change } else { merge_map(present, change, below, depth + 1)? };
+            let merged = if rule.replace { change } else { merge_map(present, change, below, depth + 1)? };
             object.insert(name, Value::Object(merged));
         }
         (Value::Array(present), Value::Array(change)) => {
@@ -268,7 +263,8 @@ fn without_directives(value: Value) -> Option<Value> {
     match value {
         Value::Object(fields) if fields.contains_key(DIRECTIVE) => None,
         Value::Object(fields) => {
-            let fields = fields.into_iter().filter_map(|(name, value)| Some((name, without_directives(value)?)));
+            let fields =
+                fields.into_iter().filter_map(|(name, value)| Some((name, without_directives(value)?)));
             Some(Value::Object(fields.collect()))
         }
         Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
@@ -471,7 +467,8 @@ fn merge_items(
         let value = key_of(new, key)?.to_string();
         match places.get(&value) {
             Some(at) => {
-                let (Value::Object(old), Value::Object(new)) = (std::mem::take(&mut merged[*at]), new.clone())
+                let (Value::Object(old), Value::Object(new)) =
+                    (std::mem::take(&mut merged[*at]), new.clone())
                 else {
                     continue;
                 };
@@ -530,3 +527,6 @@ fn in_order(
         out.extend(next.map(|(.., item)| item));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{ANY, BOOL, DEDUCED, Field, List, ListKind, Map, NUMBER, OPAQUE, PatchRule, Shape, Shapes, TEXT, Type, TypeId};
+use super::{
+    ANY, BOOL, DEDUCED, Field, List, ListKind, Map, NUMBER, OPAQUE, PatchRule, Shape, Shapes, TEXT, Type,
+    TypeId,
+};
 use crate::limits::SCHEMA_DEPTH;
 
 /// The shape that a schema describes.
@@ -34,7 +37,13 @@ pub(super) fn read(schema: &Value) -> Shape {
 /// What every object has.
 fn add_object_fields(map: &mut Map) {
     for (name, kind) in [("apiVersion", TEXT), ("kind", TEXT), ("metadata", super::table::builtin().1)] {
-        map.add(Field { name: Arc::from(name), kind, always: false, default: None, patch: PatchRule::default() });
+        map.add(Field {
+            name: Arc::from(name),
+            kind,
+            always: false,
+            default: None,
+            patch: PatchRule::default(),
+        });
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::{ANY, BOOL, DEDUCED, Field, List, ListKind, Map, NUMBER, OPAQUE, PatchRule, Shapes, TEXT, Type, TypeId};
+use super::{
+    ANY, BOOL, DEDUCED, Field, List, ListKind, Map, NUMBER, OPAQUE, PatchRule, Shapes, TEXT, Type, TypeId,
+};
 
 const TABLE: &str = include_str!("table.txt");
 
@@ -111,7 +113,9 @@ impl<'a> Reader<'a> {
             "[" => {
                 let (kind, item) = match (rest.strip_prefix('='), rest.split_once('|')) {
                     (Some(item), _) => (ListKind::Set, item),
-                    (None, Some((keys, item))) => (ListKind::Map(keys.split(',').map(Arc::from).collect()), item),
+                    (None, Some((keys, item))) => {
+                        (ListKind::Map(keys.split(',').map(Arc::from).collect()), item)
+                    }
                     (None, None) => (ListKind::Atomic, rest),
                 };
                 let item = self.kind(item);
