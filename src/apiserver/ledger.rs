@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::encode;
 use super::options::Face;
 use crate::api::fields::{
-    self, ApplyError, Entry, Interner, ManagedFields, Operation, Outcome, OutlineKeys, Set, Writer, is_reset,
+    self, ApplyError, Interner, ManagedFields, Outcome, OutlineKeys, Set, Writer, is_reset,
 };
 use crate::api::{FieldError, KindId, Object, Problem, Reason, StatusError, Strategy};
 use crate::store::Record;
@@ -102,49 +102,29 @@ impl Ledger {
         given: Option<&[ManagedFieldsEntry]>,
     ) -> Account {
         let shape = entrant.strategy.shape();
-        let reset = entrant.reset();
-        // Custom types change while their kind's number stays, so their outlines are not kept.
-        let outline =
-            (!shape.is_custom()).then(|| object.outline(self.keys, u64::from(entrant.kind.0), shape.root()));
-        let known = outline.and_then(|outline| self.interner.lock().of_outline(outline));
-        let given = match Given::read(given) {
-            Given::Account(account) => account,
-            Given::Nothing | Given::Reset => ManagedFields::default(),
-        };
-        let set = match known.filter(|_| given.is_empty()) {
-            Some(set) => set,
-            None => {
-                let body = encode::value_of(object);
-                let nothing = Value::Object(serde_json::Map::new());
-                let difference = fields::compare(shape.root(), &nothing, &body)
-                    .inspect_err(|problem| tracing::debug!(%problem, "a new object is not tracked"))
-                    .ok()?;
-                if !given.is_empty() {
-                    return self.keep(fields::update(&given, &difference, &entrant.writer()));
-                }
-                let set = Arc::new(fields::fields_of_change(&difference, reset));
-                let mut interner = self.interner.lock();
-                let set = interner.set(&set);
-                if let Some(outline) = outline {
-                    interner.remember(outline, &set);
-                }
-                set
-            }
-        };
-        if set.is_empty() {
-            return None;
-        }
         let writer = entrant.writer();
-        let mut interner = self.interner.lock();
-        let entry = Entry {
-            manager: interner.name(if writer.manager.is_empty() { "unknown" } else { writer.manager }),
-            operation: Operation::Update,
-            api_version: interner.name(writer.api_version),
-            subresource: interner.name(writer.subresource),
-            time: Some(writer.now),
-            fields: set,
+        let given = match Given::read(given) {
+            Given::Account(account) => Some(account),
+            Given::Nothing | Given::Reset => None,
         };
-        Some(interner.share(ManagedFields::new(vec![entry])))
+        // Custom types change while their kind's number stays, so their outlines are not kept.
+        let outline = (given.is_none() && !shape.is_custom())
+            .then(|| object.outline(self.keys, u64::from(entrant.kind.0), shape.root()));
+        if let Some(outline) = outline
+            && let Some(account) = self.interner.lock().of_outline(outline, &writer)
+        {
+            return (!account.is_empty()).then_some(account);
+        }
+        let nothing = Value::Object(serde_json::Map::new());
+        let difference = fields::compare(shape.root(), &nothing, &encode::value_of(object))
+            .inspect_err(|problem| tracing::debug!(%problem, "a new object is not tracked"))
+            .ok()?;
+        if let Some(given) = given {
+            return self.keep(fields::update(&given, &difference, &writer));
+        }
+        let set = Arc::new(fields::fields_of_change(&difference, writer.reset));
+        let account = self.interner.lock().account_of(set, outline, &writer);
+        (!account.is_empty()).then_some(account)
     }
 
     /// The account after an update that leads from the current body to this one.
@@ -185,19 +165,17 @@ impl Ledger {
         entrant: &Entrant<'_>,
         live: &Value,
         applied: &Value,
-        present: Option<&ManagedFields>,
+        present: Option<&Arc<ManagedFields>>,
         force: bool,
     ) -> Result<(Option<Value>, Account), StatusError> {
         let nobody = ManagedFields::default();
         let shape = entrant.strategy.shape();
         let writer = entrant.writer();
-        let outcome = fields::apply(&shape, live, applied, present.unwrap_or(&nobody), &writer, force);
+        let before = present.map_or(&nobody, |present| &**present);
+        let outcome = fields::apply(&shape, live, applied, before, &writer, force);
         let Outcome { object, managed } = outcome.map_err(refusal)?;
-        if Some(&managed) == present {
-            // The caller has the account already, shared.
-            return Ok((object, None));
-        }
-        Ok((object, self.keep(managed)))
+        let account = if managed == *before { present.cloned() } else { self.keep(managed) };
+        Ok((object, account))
     }
 
     fn keep(&self, account: ManagedFields) -> Account {

@@ -94,9 +94,8 @@ impl Server {
             let answer = self.change(kind, key, face, expected, options, &mut |current| {
                 let live = encode::value_without_managers(strategy.info(), current);
                 let entrant = self.entrant(kind, strategy, face, options);
-                let present = current.header.managed.as_deref();
+                let present = current.header.managed.as_ref();
                 let (merged, account) = self.ledger.applied(&entrant, &live, value, present, force)?;
-                let account = account.or_else(|| current.header.managed.clone());
                 let merged = merged.unwrap_or(live);
                 check_place(strategy, key, &merged, Some(current))?;
                 Ok(Made { object: decode_patched(strategy, key, merged)?, account: Some(account) })

@@ -70,7 +70,8 @@ pub(super) fn with_structures(node: Option<Node<'_>>, set: &Set) -> Set {
     let found = node.map(Node::get);
     let map = found.and_then(|found| found.map.as_ref());
     let list = found.and_then(|found| found.list.as_ref());
-    let mut out = Set { members: set.members.clone(), children: Vec::with_capacity(set.children.len()) };
+    let mut out =
+        Set { members: set.members.clone(), children: Vec::with_capacity(set.children.len()), kept: 0 };
     for (element, child) in &set.children {
         let below = match (element.name(), map, list) {
             (Some(name), Some(map), _) => {
@@ -91,7 +92,8 @@ pub(super) fn with_structures(node: Option<Node<'_>>, set: &Set) -> Set {
 
 /// Follows a change of the shape: what was owned field by field and is now owned as a whole.
 pub(super) fn reconcile(node: Node<'_>, set: &Set) -> Set {
-    let mut out = Set { members: set.members.clone(), children: Vec::with_capacity(set.children.len()) };
+    let mut out =
+        Set { members: set.members.clone(), children: Vec::with_capacity(set.children.len()), kept: 0 };
     for (element, child) in &set.children {
         let found = node.get();
         let below = match (element.name(), &found.map, &found.list) {

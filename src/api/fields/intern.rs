@@ -9,7 +9,8 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
-use super::managed::{Entry, ManagedFields};
+use super::managed::{Entry, ManagedFields, Operation};
+use super::ownership::Writer;
 use super::path::{Element, Step};
 use super::set::Set;
 use crate::limits::INTERN_SWEEP;
@@ -44,6 +45,8 @@ pub struct Interner {
     sets: Table<u64, Set>,
     names: Table<u64, str>,
     outlines: Table<u128, Set>,
+    /// The newest account of the objects of an outline.
+    newest: Table<u128, ManagedFields>,
     /// The entries of the newest objects: many are made alike within a second.
     entries: Table<u64, ManagedFields>,
 }
@@ -55,6 +58,7 @@ impl Default for Interner {
             sets: Table::new(),
             names: Table::new(),
             outlines: Table::new(),
+            newest: Table::new(),
             entries: Table::new(),
         }
     }
@@ -67,14 +71,41 @@ fn hash_of(value: &(impl Hash + ?Sized)) -> u64 {
 }
 
 impl Interner {
-    /// The set of the objects of an outline, if it is known.
-    pub fn of_outline(&self, outline: u128) -> Option<Arc<Set>> {
-        self.outlines.get(&outline)
+    /// The account of a new object of an outline, if its set is known.
+    pub fn of_outline(&mut self, outline: u128, writer: &Writer<'_>) -> Option<Arc<ManagedFields>> {
+        let set = self.outlines.get(&outline)?;
+        if let Some(newest) = self.newest.get(&outline)
+            && let [entry] = newest.entries()
+            && entry.time == Some(writer.now)
+            && *entry.manager == *writer.name()
+        {
+            return Some(newest);
+        }
+        Some(self.account_of(set, Some(outline), writer))
     }
 
-    /// Remembers the set of the objects of an outline.
-    pub fn remember(&mut self, outline: u128, set: &Arc<Set>) {
-        self.outlines.put(outline, set);
+    /// The account of a new object with this set of fields; remembered for others of its outline.
+    pub fn account_of(
+        &mut self,
+        fields: Arc<Set>,
+        outline: Option<u128>,
+        writer: &Writer<'_>,
+    ) -> Arc<ManagedFields> {
+        let fields = self.set(&fields);
+        let entry = Entry {
+            manager: self.name(writer.name()),
+            operation: Operation::Update,
+            api_version: self.name(writer.api_version),
+            subresource: self.name(writer.subresource),
+            time: Some(writer.now),
+            fields: fields.clone(),
+        };
+        let account = self.share(ManagedFields::new(vec![entry]));
+        if let Some(outline) = outline {
+            self.outlines.put(outline, &fields);
+            self.newest.put(outline, &account);
+        }
+        account
     }
 
     /// The one of this name.
@@ -108,6 +139,9 @@ impl Interner {
     }
 
     fn set_and_hash(&mut self, set: &Arc<Set>) -> (Arc<Set>, u64) {
+        if set.kept != 0 {
+            return (set.clone(), set.kept);
+        }
         // A set's hash is made of those of its parts, so that one walk finds all.
         let mut hasher = DefaultHasher::new();
         for member in &set.members {
@@ -119,8 +153,10 @@ impl Interner {
             (element, hash).hash(&mut hasher);
             children.push(child);
         }
-        let hash = hasher.finish();
-        if let Some(known) = self.sets.get(&hash)
+        let hash = hasher.finish() | 1;
+        let known = self.sets.get(&hash);
+        let is_taken = known.is_some();
+        if let Some(known) = known
             && known == *set
         {
             return (known, hash);
@@ -128,8 +164,11 @@ impl Interner {
         let members = set.members.iter().map(|member| self.element(member)).collect();
         let children =
             set.children.iter().zip(children).map(|((step, _), child)| (self.element(step), child)).collect();
-        let kept = Arc::new(Set { members, children });
-        self.sets.put(hash, &kept);
+        // Should two sets ever have the same hash, the later one is not kept.
+        let kept = Arc::new(Set { members, children, kept: if is_taken { 0 } else { hash } });
+        if !is_taken {
+            self.sets.put(hash, &kept);
+        }
         (kept, hash)
     }
 

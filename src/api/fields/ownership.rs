@@ -43,10 +43,15 @@ pub struct Writer<'a> {
     pub reset: &'a Set,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// The manager's name as it is kept.
+    pub(super) fn name(&self) -> &'a str {
+        if self.manager.is_empty() { "unknown" } else { self.manager }
+    }
+
     fn entry(&self, operation: Operation, fields: Set, time: Option<i64>) -> Entry {
         Entry {
-            manager: Arc::from(if self.manager.is_empty() { "unknown" } else { self.manager }),
+            manager: Arc::from(self.name()),
             operation,
             api_version: Arc::from(self.api_version),
             subresource: Arc::from(self.subresource),

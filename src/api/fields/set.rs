@@ -13,11 +13,27 @@ use super::path::{Element, show_path};
 use crate::limits::FIELDS_DEPTH;
 
 /// A set of paths.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Set {
     pub(super) members: Vec<Element>,
     pub(super) children: Vec<(Element, Arc<Set>)>,
+    /// Its hash, if it is the one that an interner keeps for all its equals; 0 for every other.
+    pub(super) kept: u64,
 }
+
+impl Clone for Set {
+    fn clone(&self) -> Set {
+        Set { members: self.members.clone(), children: self.children.clone(), kept: 0 }
+    }
+}
+
+impl PartialEq for Set {
+    fn eq(&self, other: &Set) -> bool {
+        self.members == other.members && self.children == other.children
+    }
+}
+
+impl Eq for Set {}
 
 /// Walks two sorted lists at once.
 fn zip<'a, A, B>(
@@ -79,6 +95,7 @@ impl Set {
 
     /// Adds a path.
     pub fn insert(&mut self, path: &[Element]) {
+        self.kept = 0;
         match path {
             [] => {}
             [last] => {

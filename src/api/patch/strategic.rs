@@ -415,8 +415,8 @@ fn merge_list_field(
     }
     let key = rule.key.as_deref().ok_or(StrategicError::NoKey)?;
     let (present, change) = apply_item_directives(present, change, key)?;
+    let live = present.clone();
     let merged = merge_items(present, &change, item, key, depth)?;
-    let live = merged.clone();
     in_order(merged, &change, &live, Some(key))
 }
 

@@ -97,7 +97,7 @@ fn the_built_in_types_say_what_the_description_says() {
         v1 Pod metadata.labels | map
         v1 Pod metadata.finalizers | set merge
         v1 Pod metadata.ownerReferences | list by uid merge by uid
-        v1 Pod metadata.ownerReferences[] | whole structure
+        v1 Pod metadata.ownerReferences[] | whole structure merge by uid
         v1 Pod metadata.creationTimestamp | any
         v1 Pod status.podIPs | list by ip merge by ip
         v1 Pod spec.hostAliases | list by ip merge by ip
@@ -119,7 +119,7 @@ fn the_built_in_types_say_what_the_description_says() {
         rbac.authorization.k8s.io/v1 Role rules | whole list
         rbac.authorization.k8s.io/v1 ClusterRole aggregationRule.clusterRoleSelectors | whole list
         networking.k8s.io/v1 Ingress spec.rules | whole list
-        discovery.k8s.io/v1 EndpointSlice endpoints | whole list always
+        discovery.k8s.io/v1 EndpointSlice endpoints | whole list
         coordination.k8s.io/v1 Lease spec.renewTime | any
         admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration webhooks | list by name merge by name
         apiextensions.k8s.io/v1 CustomResourceDefinition spec.versions[].schema.openAPIV3Schema.properties{}.properties{}.type | text
