@@ -392,3 +392,59 @@ fn outlines_tell_objects_apart_exactly_by_their_fields() {
     let known: BTreeSet<u128> = all.iter().map(|text| outline(text)).collect();
     assert_eq!(known.len(), all.len());
 }
+
+/// Objects of built-in kinds that differ in what decides their fields, and in what does not.
+#[test]
+fn outlines_of_typed_objects_decide_their_fields() {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::core::v1::Pod;
+    let keys = OutlineKeys::new();
+    let mut known: std::collections::BTreeMap<u128, (Set, Value)> = std::collections::BTreeMap::new();
+    let mut see = |shape: &Shape, seed: u64, outline: u128, value: Value| {
+        let difference = compare(shape.root(), &json!({}), &value).unwrap();
+        let set = fields_of_change(&difference, &Set::default());
+        let (of_first, first) = known.entry(outline).or_insert((set.clone(), value.clone()));
+        assert_eq!(*of_first, set, "kind {seed}: {first} and {value}");
+    };
+    let pod = Shape::builtin("v1", "Pod").unwrap();
+    let mut outlines = BTreeSet::new();
+    for name in ["a", "b"] {
+        for port in [None, Some(80), Some(81)] {
+            for (image, limit) in [("i", None), ("j", Some("1")), ("j", Some("2"))] {
+                let mut container = json!({"name": name, "image": image, "resources": {}, "args": [image]});
+                if let Some(port) = port {
+                    container["ports"] = json!([{"containerPort": port}]);
+                }
+                if let Some(limit) = limit {
+                    container["resources"] = json!({"limits": {"cpu": limit}});
+                }
+                for ip in [None, Some("10.0.0.1"), Some("10.0.0.2")] {
+                    let mut value = json!({
+                        "metadata": {"name": image, "labels": {"app": name}, "creationTimestamp": "2026-01-01T00:00:00Z"},
+                        "spec": {"containers": [container], "tolerations": [{"key": image}], "nodeSelector": {"a": name}},
+                    });
+                    if let Some(ip) = ip {
+                        value["status"] = json!({"podIPs": [{"ip": ip}], "phase": "Running",
+                            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+                    }
+                    let typed: Pod = serde_json::from_value(value).unwrap();
+                    let outline = Outline::of(keys, 1, pod.root(), &typed);
+                    outlines.insert(outline);
+                    see(&pod, 1, outline, serde_json::to_value(&typed).unwrap());
+                }
+            }
+        }
+    }
+    // Names, ports, limits and addresses decide; images, arguments, tolerations and amounts do not.
+    assert_eq!(outlines.len(), 2 * 3 * 2 * 3);
+    let deployment = Shape::builtin("apps/v1", "Deployment").unwrap();
+    for strategy in [None, Some("Recreate"), Some("RollingUpdate")] {
+        for replicas in [None, Some(0), Some(1)] {
+            let value = json!({"metadata": {"name": "d"}, "spec": {"replicas": replicas, "strategy": {"type": strategy},
+                "selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {"containers": []}}}});
+            let typed: Deployment = serde_json::from_value(value).unwrap();
+            let outline = Outline::of(keys, 2, deployment.root(), &typed);
+            see(&deployment, 2, outline, serde_json::to_value(&typed).unwrap());
+        }
+    }
+}
