@@ -441,3 +441,14 @@ pub const WATCH_LEAST: Duration = Duration::from_secs(1800);
 pub const WATCH_PIECE_BYTES: usize = 64 * 1024;
 /// The most bytes of warnings in the headers of an answer: upstream truncates at the same size.
 pub const WARNING_BYTES: usize = 4 * 1024;
+/// How deep an object or the schema of one may nest where it is merged and taken apart: deeper than any type, and far
+/// from the end of a thread's stack.
+pub const FIELDS_DEPTH: usize = 128;
+/// See [`FIELDS_DEPTH`].
+pub const SCHEMA_DEPTH: usize = 64;
+
+/// The most managers of an object that come from updates: upstream's; older ones are merged.
+pub const UPDATE_MANAGERS: usize = 10;
+
+/// How many sets of fields are known before those that no object has any more are looked for.
+pub const INTERN_SWEEP: usize = 1024;

@@ -232,6 +232,8 @@ pub enum Problem {
     Internal,
     /// A value of the wrong type.
     TypeInvalid,
+    /// Another manager owns the field: a server-side apply says so in the detail.
+    ManagerConflict,
 }
 
 impl Problem {
@@ -248,6 +250,7 @@ impl Problem {
             Problem::TooMany => "FieldValueTooMany",
             Problem::Internal => "InternalError",
             Problem::TypeInvalid => "FieldValueTypeInvalid",
+            Problem::ManagerConflict => "FieldManagerConflict",
         }
     }
 
@@ -263,6 +266,7 @@ impl Problem {
             Problem::TooMany => "Too many",
             Problem::Internal => "Internal error",
             Problem::TypeInvalid => "Invalid value",
+            Problem::ManagerConflict => "Conflict",
         }
     }
 }
@@ -270,6 +274,9 @@ impl Problem {
 impl FieldError {
     /// The message without the field's path: `Invalid value: "x": must be …`.
     pub fn body(&self) -> String {
+        if self.problem == Problem::ManagerConflict {
+            return self.detail.clone();
+        }
         let words = self.problem.words();
         let shows_value = !matches!(
             self.problem,

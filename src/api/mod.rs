@@ -4,6 +4,7 @@
 
 pub mod cron;
 pub mod error;
+pub mod fields;
 pub mod kinds;
 pub mod manifest;
 pub mod meta;
@@ -13,6 +14,7 @@ pub mod patch;
 pub mod quantity;
 pub mod registry;
 pub mod selector;
+pub mod shape;
 pub mod taints;
 
 pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};

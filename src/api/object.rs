@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::FieldErrors;
+use super::fields::{Outline, OutlineKeys};
+use super::shape::Node;
 
 /// The name of an object within its kind: `namespace/name`, or just the name for cluster-wide kinds.
 ///
@@ -266,6 +268,14 @@ pub trait Object: Any + Send + Sync + fmt::Debug {
     fn type_name(&self) -> (&str, &str);
     /// Appends its whole JSON.
     fn encode(&self, out: &mut Vec<u8>);
+    /// The outline of the fields that it speaks of; equal ones speak of the same. `node` is the root of its kind's
+    /// shape.
+    fn outline(&self, keys: OutlineKeys, seed: u64, node: Node<'_>) -> u128 {
+        let mut json = Vec::new();
+        self.encode(&mut json);
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
+        Outline::of(keys, seed, node, &value)
+    }
     /// A copy.
     fn clone_object(&self) -> Box<dyn Object>;
     /// For downcasts.
@@ -292,6 +302,10 @@ impl<K: Kind> Object for K {
     fn encode(&self, out: &mut Vec<u8>) {
         // Serialising our own typed objects into memory cannot fail: their map keys are strings.
         let _ = serde_json::to_writer(out, self);
+    }
+
+    fn outline(&self, keys: OutlineKeys, seed: u64, node: Node<'_>) -> u128 {
+        Outline::of(keys, seed, node, self)
     }
 
     fn clone_object(&self) -> Box<dyn Object> {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::error::FieldErrors;
 use super::object::{Column, Kind, Object, Scope, TermName, Terms};
+use super::shape::Shape;
 
 /// The number of a kind in its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +75,10 @@ pub struct ScalePaths {
 #[allow(missing_docs, reason = "each method is documented at `Kind`")]
 pub trait Strategy: Send + Sync {
     fn info(&self) -> &KindInfo;
+    /// How its objects are merged and owned. Where nothing is said, maps are owned field by field, lists as a whole.
+    fn shape(&self) -> Shape {
+        Shape::unknown()
+    }
     /// Decodes a body: JSON with or without apiVersion and kind.
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
     /// Decodes a JSON value; a field of the wrong type is named.
@@ -217,6 +222,7 @@ fn quantities_as_text(value: &mut Value, more: &[&str]) {
 /// The strategy of a built-in kind.
 struct BuiltIn<K> {
     info: KindInfo,
+    shape: Shape,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -245,7 +251,8 @@ impl<K: Kind> BuiltIn<K> {
                 label_selector: Some(".spec.selector".to_owned()),
             }),
         };
-        BuiltIn { info, kind: PhantomData }
+        let shape = Shape::builtin(K::API_VERSION, K::KIND).unwrap_or_else(Shape::unknown);
+        BuiltIn { info, shape, kind: PhantomData }
     }
 }
 
@@ -260,6 +267,10 @@ fn typed_mut<K: Kind>(object: &mut dyn Object) -> Option<&mut K> {
 impl<K: Kind> Strategy for BuiltIn<K> {
     fn info(&self) -> &KindInfo {
         &self.info
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape.clone()
     }
 
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error> {

@@ -60,7 +60,10 @@ impl Server {
             let put = match judge(strategy, &*old, options, self.now()) {
                 Verdict::Leave => return Ok(current),
                 Verdict::Remove => None,
-                Verdict::Mark(object) => Some(encode::draft(strategy, object)),
+                Verdict::Mark(object) => {
+                    // Upstream does not track the mark either.
+                    Some(encode::draft(strategy, object, current.header.managed.clone()))
+                }
             };
             if options.dry_run {
                 return Ok(match put {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::api::fields::ManagedFields;
 use crate::api::{KindId, KindInfo, Object, Registry, Strategy, Terms};
 use crate::limits::ENCODE_ROOM;
 use crate::store::{self, Draft, Owner, ReadFacts};
@@ -27,8 +28,31 @@ pub(super) fn encode_body(info: &KindInfo, object: &mut dyn Object) -> Bytes {
     Bytes::copy_from_slice(&json)
 }
 
-/// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
+/// The JSON of an object as it would be stored.
+pub(super) fn value_of(object: &dyn Object) -> serde_json::Value {
+    let mut json = Vec::with_capacity(ENCODE_ROOM);
+    object.encode(&mut json);
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
+/// The JSON of a stored object as it is served: with apiVersion, kind, resourceVersion and managedFields.
 pub(super) fn full_value(info: &KindInfo, record: &store::Record) -> serde_json::Value {
+    let mut value = value_without_managers(info, record);
+    if let Some(managed) = &record.header.managed {
+        value["metadata"]["managedFields"] = managed_value(managed);
+    }
+    value
+}
+
+/// The list of who owns what, as a value.
+pub(super) fn managed_value(managed: &ManagedFields) -> serde_json::Value {
+    let mut json = Vec::new();
+    managed.write_json(&mut json);
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
+/// The same without managedFields, which most writes have no use for.
+pub(super) fn value_without_managers(info: &KindInfo, record: &store::Record) -> serde_json::Value {
     let mut value: serde_json::Value = serde_json::from_slice(record.body()).unwrap_or_default();
     value["apiVersion"] = info.api_version.clone().into();
     value["kind"] = info.kind.clone().into();
@@ -63,12 +87,17 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
         has_finalizers: meta.finalizers.as_ref().is_some_and(|list| !list.is_empty()),
         terms: pairs(true).map(|(name, value)| (name, value)).collect(),
         fields: pairs(false).map(|(name, value)| (name, value)).collect(),
+        managed: None,
     }
 }
 
 /// An object, encoded and with its facts, ready to be proposed.
-pub(super) fn draft(strategy: &dyn Strategy, mut object: Box<dyn Object>) -> Draft {
-    let facts = facts(strategy, &*object);
+pub(super) fn draft(
+    strategy: &dyn Strategy,
+    mut object: Box<dyn Object>,
+    managed: Option<Arc<ManagedFields>>,
+) -> Draft {
+    let facts = store::Facts { managed, ..facts(strategy, &*object) };
     let body = encode_body(strategy.info(), &mut *object);
     Draft { body, facts, view: Some(object) }
 }

@@ -15,8 +15,10 @@ mod delete;
 mod encode;
 #[cfg(feature = "http")]
 pub mod http;
+mod ledger;
 mod list;
 mod options;
+mod patch;
 mod pod_faces;
 mod watch;
 mod write;
@@ -34,13 +36,14 @@ pub use options::{
     DeleteOptions, Face, FieldValidation, ListParams, Propagation, RevisionMatch, Warnings, WatchFrom,
     WatchParams, WriteOptions,
 };
+pub use patch::Patch;
 pub use watch::{Watch, WatchError, WatchEvent};
-pub use write::Patch;
 
 use crate::api::{KindId, ObjectKey, Registry, StatusError, Strategy};
 use crate::store::{Backend, Record, Store};
 use crate::world::World;
 use addresses::Addresses;
+use ledger::Ledger;
 
 /// The door. Shared by everyone in an [`Arc`].
 pub struct Server {
@@ -50,6 +53,7 @@ pub struct Server {
     /// Links of the host are in the chain: what they change is defaulted again.
     has_own_links: bool,
     addresses: Addresses,
+    ledger: Ledger,
 }
 
 /// What a door is made of.
@@ -75,7 +79,8 @@ impl Server {
         let mut admission = admission::builtin();
         admission.extend(config.admission);
         let addresses = Addresses::new(config.services);
-        Arc::new(Server { store, world: config.world, admission, has_own_links, addresses })
+        let ledger = Ledger::default();
+        Arc::new(Server { store, world: config.world, admission, has_own_links, addresses, ledger })
     }
 
     /// The store, for snapshots and followers. It is written through the door alone.
@@ -98,7 +103,7 @@ impl Server {
         self.store.get(kind, key.as_str()).ok_or_else(|| self.not_found(kind, key))
     }
 
-    /// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
+    /// The JSON of a stored object as it is served: with apiVersion, kind, resourceVersion and managedFields.
     pub fn value(&self, record: &Record) -> serde_json::Value {
         encode::full_value(self.strategy(record.header.kind).info(), record)
     }

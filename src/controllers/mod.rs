@@ -26,6 +26,9 @@ use crate::apiserver::Server;
 use crate::reconcile::{Loop, Spawner};
 use crate::world::World;
 
+/// The name under which all controllers own the fields that they write, as upstream's own program has it.
+pub(crate) const MANAGER: &str = "kube-controller-manager";
+
 /// Starts every controller. With `programmed`, a pod counts as available only once the Services that lead to it are.
 pub fn start_all(
     programmed: Option<Arc<dyn Programmed>>,

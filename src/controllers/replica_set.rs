@@ -61,6 +61,10 @@ impl Reconciler for ReplicaSets {
         "replicaset-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         // Owners first: a pod's owner is known when the pod is seen.
         let mut ids = vec![kinds.id_of::<ReplicaSet>(), kinds.id_of::<Pod>()];

@@ -1,7 +1,7 @@
 //! One object at one revision: a small header beside its encoded body.
 //!
 //! Owns [`Record`] (what the store keeps), [`Stored`] (the cheap typed handle that readers get) and the
-//! bounded cache of typed views. The body is the object's JSON without apiVersion, kind and resourceVersion.
+//! bounded cache of typed views. The body is the object's JSON without apiVersion, kind, resourceVersion and managedFields.
 //! Invariant: a view, whoever left it, equals what decoding the body gives, with the record's revision in it.
 
 use std::collections::VecDeque;
@@ -11,9 +11,11 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use parking_lot::Mutex;
 
 use super::{Pairs, Revision};
+use crate::api::fields::ManagedFields;
 use crate::api::selector::LabelSet;
 use crate::api::{Kind, KindId, Object, ObjectKey, Strategy};
 use crate::limits::VIEW_CACHE_BYTES;
@@ -73,6 +75,9 @@ pub struct Facts {
     pub terms: Pairs,
     /// Further fields that can be selected by, without an index.
     pub fields: Pairs,
+    /// Who owns which fields, shared with the objects of which the same is to say; not in the body. `None` where
+    /// nobody is known to own any.
+    pub managed: Option<Arc<ManagedFields>>,
 }
 
 impl Facts {
@@ -238,6 +243,11 @@ impl<K: Kind> Stored<K> {
     /// The same for one of many in a scan: what it decodes is not kept warm.
     pub(crate) fn bulk(record: Arc<Record>) -> Stored<K> {
         Stored { bulk: true, ..Stored::new(record) }
+    }
+
+    /// Who owns which fields, as `metadata.managedFields` says it. The typed object itself is without.
+    pub fn managed_fields(&self) -> Vec<ManagedFieldsEntry> {
+        self.record.header.managed.as_deref().map(ManagedFields::encode).unwrap_or_default()
     }
 
     /// Everything that can be read without decoding.

@@ -320,11 +320,20 @@ pub fn patch_of(kind: PatchType, body: &[u8], write: &WriteQuery) -> Result<Patc
             judge_doubled(doubled.into_iter(), validation, warnings)?;
             Ok(Patch::Merge(value))
         }
-        PatchType::Strategic | PatchType::Apply => {
-            // Where the door takes them: strategic patches as values, applies with `force`.
-            let _ = force;
-            let message = "the door does not take this kind of patch yet";
-            Err(StatusError::new(Reason::UnsupportedMediaType, message))
+        PatchType::Strategic => {
+            let (value, doubled) = strict::read_json(body).map_err(undecodable)?;
+            judge_doubled(doubled.into_iter(), validation, warnings)?;
+            Ok(Patch::Strategic(value))
+        }
+        PatchType::Apply => {
+            let undecodable = |cause| match cause {
+                Unreadable::Type(text) | Unreadable::Json(text) | Unreadable::Yaml(text) => {
+                    StatusError::bad_request(format!("error decoding YAML: {text}"))
+                }
+            };
+            let Given { value, doubled } = read_yaml(body, validation).map_err(undecodable)?;
+            judge_doubled(doubled.into_iter(), validation, warnings)?;
+            Ok(Patch::Apply { value, force: *force == Some(true) })
         }
     }
 }

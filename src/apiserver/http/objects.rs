@@ -48,6 +48,11 @@ pub(super) fn write(out: &mut Vec<u8>, server: &Server, info: &KindInfo, record:
         out.extend_from_slice(revision.as_bytes());
         out.extend_from_slice(b"\",");
     }
+    if let Some(managed) = &record.header.managed {
+        out.extend_from_slice(b"\"managedFields\":");
+        managed.write_json(out);
+        out.push(b',');
+    }
     match part {
         Part::Whole | Part::Item => out.extend_from_slice(rest),
         Part::Metadata(_) => {

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::path::decode;
+use crate::api::fields::manager_of_user_agent;
 use crate::api::selector::{FieldSelector, Selector};
 use crate::api::{FieldErrors, FieldPath, Problem, StatusError};
 use crate::apiserver::{
@@ -279,7 +280,7 @@ impl WriteQuery {
             WriteVerb::Patch | WriteVerb::Apply => "PatchOptions",
         };
         refuse(kind, errors)?;
-        let field_manager = if manager.is_empty() { manager_of(agent) } else { manager };
+        let field_manager = if manager.is_empty() { manager_of_user_agent(agent) } else { manager };
         let options = WriteOptions {
             dry_run: !dry_run.is_empty(),
             field_manager,
@@ -288,18 +289,6 @@ impl WriteQuery {
         };
         Ok(WriteQuery { options, force })
     }
-}
-
-/// The manager that a user agent stands for: what comes before its first slash, without what cannot be printed.
-fn manager_of(agent: &str) -> String {
-    let name = agent.split('/').next().unwrap_or_default();
-    let mut printable: String = name.chars().filter(|c| !c.is_control()).collect();
-    let mut end = printable.len().min(FIELD_MANAGER_BYTES);
-    while !printable.is_char_boundary(end) {
-        end -= 1;
-    }
-    printable.truncate(end);
-    printable
 }
 
 fn check_manager(manager: &str, errors: &mut FieldErrors) {

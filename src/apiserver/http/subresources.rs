@@ -260,21 +260,42 @@ fn scale_verb(call: &Call<'_>, paths: &ScalePaths) -> Result<Response<Body>, Fai
         }
         _ => {
             let (patch, options) = call.read_patch()?;
-            let record = server.get(call.kind, &call.key())?;
-            let mut value = shown(&record);
-            match &patch {
-                Patch::Merge(given) => crate::api::patch::merge(&mut value, given.clone()),
-                Patch::Json(operations) => {
-                    value = operations.apply(&value).map_err(|cause| {
-                        let rejected = "the server rejected our request due to an error in our request";
-                        StatusError::new(Reason::Invalid, format!("{rejected}: {cause}"))
-                    })?;
+            let mut tries = CONFLICT_RETRIES;
+            loop {
+                let value = patched_scale(shown(&*server.get(call.kind, &call.key())?), &patch)?;
+                let (given, _) = decode::<Scale>(value).map_err(StatusError::bad_request)?;
+                tries -= 1;
+                match write_scale(call, paths, &given, &options) {
+                    // A patch that names no revision is applied anew when somebody else was faster.
+                    Err(Failure::Status(raced))
+                        if raced.is_conflict() && tries > 0 && !names_revision(&patch) => {}
+                    written => return Ok(call.show_value(StatusCode::OK, &shown(&*written?))),
                 }
             }
-            let (given, _) = decode::<Scale>(value).map_err(StatusError::bad_request)?;
-            let record = write_scale(call, paths, &given, &options)?;
-            Ok(call.show_value(StatusCode::OK, &shown(&record)))
         }
+    }
+}
+
+/// The Scale that a patch leads to. A Scale has no lists, so every patch that is an object is merged alike.
+fn patched_scale(mut value: Value, patch: &Patch) -> Result<Value, StatusError> {
+    match patch {
+        Patch::Merge(given) | Patch::Strategic(given) | Patch::Apply { value: given, .. } => {
+            crate::api::patch::merge(&mut value, given.clone());
+            Ok(value)
+        }
+        Patch::Json(operations) => operations.apply(&value).map_err(|cause| {
+            let rejected = "the server rejected our request due to an error in our request";
+            StatusError::new(Reason::Invalid, format!("{rejected}: {cause}"))
+        }),
+    }
+}
+
+fn names_revision(patch: &Patch) -> bool {
+    match patch {
+        Patch::Merge(given) | Patch::Strategic(given) | Patch::Apply { value: given, .. } => {
+            given["metadata"]["resourceVersion"].is_string()
+        }
+        Patch::Json(operations) => operations.touches("/metadata/resourceVersion"),
     }
 }
 

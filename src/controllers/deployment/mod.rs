@@ -65,6 +65,10 @@ impl Reconciler for Deployments {
         "deployment-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         // Owners first: a set's owner is known when the set is seen. Pods need not be watched: whatever of them
         // matters here shows in the status of their set.

@@ -65,6 +65,10 @@ impl Reconciler for GarbageCollector {
         "garbage-collector-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         kinds.iter().map(|(kind, _)| Interest::all(kind)).collect()
     }

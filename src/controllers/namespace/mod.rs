@@ -107,6 +107,10 @@ impl Reconciler for Namespaces {
         "namespace-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         kinds.id_of::<Namespace>().into_iter().chain(namespaced(kinds)).map(Interest::all).collect()
     }

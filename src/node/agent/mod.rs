@@ -51,6 +51,9 @@ use crate::apiserver::Server;
 use crate::reconcile::{Loop, Notifier, Spawner};
 use crate::world::World;
 
+/// The name under which a node owns the fields that it writes, as upstream's own program has it.
+const MANAGER: &str = "kubelet";
+
 /// A running agent: the handles by which its loops are woken. Its loops live in the driver that they were added to.
 #[derive(Debug)]
 pub struct NodeAgent {

@@ -602,6 +602,10 @@ impl Reconciler for Pods {
         &self.name
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let mut interests = Vec::new();
         if let Some(kind) = kinds.id_of::<Pod>() {

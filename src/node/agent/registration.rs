@@ -333,6 +333,10 @@ impl Reconciler for Registration {
         &self.name
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let one = |kind, key| Interest { kind, within: Within::Key(key) };
         let node = kinds.id_of::<Node>().map(|kind| one(kind, ObjectKey::new("", &self.config.name)));
