@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::Programmed;
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::Specified;
 use crate::apiserver::{DeleteOptions, Face};
 use crate::controllers::endpoint_slice::EndpointSlices;
 use crate::controllers::harness::{Agents, Harness, namespace, node};
@@ -210,7 +211,7 @@ fn never_more_pods_are_available_than_the_proxy_leads_to() {
             if millisecond < 150 && draw.is_multiple_of(20) {
                 size += i32::try_from(draw / 20 % 3).unwrap();
                 harness.change::<ReplicaSet>(&key(), Face::Main, |set| {
-                    set.spec.as_mut().unwrap().replicas = Some(size);
+                    set.spec_mut().replicas = Some(size);
                 });
             }
             harness.run_for(Duration::from_millis(1));
