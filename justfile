@@ -8,7 +8,7 @@ lint:
     cargo clippy --all-targets --no-default-features --features k8s-openapi/latest -- -D warnings
 
 test:
-    REQUIRE_ROOT=1 cargo test
+    REQUIRE_ROOT=1 cargo test --features kube
 
 # The tests that need neither root nor Linux.
 test-any:
