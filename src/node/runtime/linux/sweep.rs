@@ -54,10 +54,11 @@ pub(super) fn clean_after_keeper(folder: &Path, cgroups: &Cgroups) -> bool {
     remove(folder, cgroups, &|name| OF_KEEPER.iter().any(|own| name == *own))
 }
 
-/// Kills and removes what belongs to a cluster whose lock the caller holds. `keep` leaves the lock file.
+/// Kills and removes what belongs to a cluster whose lock the caller holds. `keep` leaves the lock file, and so does
+/// anything that could not be removed: by the lock file the next start finds it.
 pub(super) fn clean(folder: &Path, cgroups: &Cgroups, keep: bool) -> bool {
     let all = remove(folder, cgroups, &|name| name != "lock");
-    if !keep {
+    if !keep && all {
         let _ = fs::remove_file(folder.join("lock"));
         let _ = fs::remove_dir(folder);
     }

@@ -582,9 +582,8 @@ impl Keeper {
 
     /// Undoes what is left and exits.
     fn finish(&mut self) -> ! {
-        self.cgroups.destroy();
         let _ = mount::detach(&self.setup.folder.join("mem"));
-        let _ = fs::remove_dir_all(&self.setup.folder);
+        super::sweep::clean(&self.setup.folder, &self.cgroups, false);
         for asker in self.ending.take().unwrap_or_default() {
             self.answer(asker, Answer::Done);
         }
