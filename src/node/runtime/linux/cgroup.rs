@@ -28,7 +28,7 @@ pub(super) use removal::populated;
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
 /// One hierarchy in which groups are made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub(super) struct Tree {
     /// Our place, a folder that exists; the cluster's own group lies in it.
     place: PathBuf,
@@ -94,6 +94,9 @@ pub(super) fn find_trees(mountinfo: &str, membership: &str) -> Vec<Tree> {
     trees
 }
 
+/// The file in a cluster's folder that tells where its groups are.
+pub(super) const PLACES: &str = "cgroups";
+
 /// The groups of one cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Cgroups {
@@ -130,6 +133,22 @@ impl Cgroups {
             tree.controllers = CONTROLLERS.iter().filter(|name| has(name)).map(|s| s.to_string()).collect();
         }
         Cgroups { own: format!("coracle-{cluster}"), trees }
+    }
+
+    /// Names the groups of a cluster that another process made, which wrote down where it was going to.
+    pub(super) fn find_written(cluster: &str, folder: &Path) -> Cgroups {
+        let mut found = Cgroups::find(cluster);
+        let written = fs::read(folder.join(PLACES)).unwrap_or_default();
+        let written: Vec<Tree> = serde_json::from_slice(&written).unwrap_or_default();
+        // A process elsewhere in a hierarchy looks for its groups below its own place.
+        found.trees.retain(|tree| written.iter().all(|known| known.place != tree.place));
+        found.trees.splice(0..0, written);
+        found
+    }
+
+    /// Writes down where the groups are going to be.
+    pub(super) fn write_down(&self, folder: &Path) -> io::Result<()> {
+        fs::write(folder.join(PLACES), serde_json::to_vec(&self.trees)?)
     }
 
     /// Makes the cluster's own group wherever it can be, and forgets the hierarchies where it cannot.

@@ -238,7 +238,7 @@ fn start(config: &LinuxConfig, world: &World) -> Result<LinuxRuntime, Failure> {
     let mut cgroups = Cgroups::find(id);
     let (socket, lock) = match lock_folder(&folder).at(Step::State, folder.display())? {
         Some(lock) => {
-            sweep::clean(&folder, &cgroups, true);
+            sweep::clean(&folder, &Cgroups::find_written(id, &folder), true);
             (new_keeper(id, &lock)?, Some(lock))
         }
         None if stay => {

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::RuntimeError;
-use super::cgroup::Cgroups;
+use super::cgroup::{Cgroups, PLACES};
 use super::host::{LinuxRuntime, lock_folder};
 use super::wire::{At, Step};
 
@@ -37,7 +37,7 @@ impl LinuxRuntime {
             }
             let Ok(id) = entry.file_name().into_string() else { continue };
             if let Ok(Some(_lock)) = lock_folder(&folder)
-                && clean(&folder, &Cgroups::find(&id), false)
+                && clean(&folder, &Cgroups::find_written(&id, &folder), false)
             {
                 removed.push(id);
             }
@@ -47,7 +47,7 @@ impl LinuxRuntime {
 }
 
 /// What a keeper makes in the folder of its cluster.
-const OF_KEEPER: [&str; 5] = ["root", "mem", "layers", "exits", "keeper.sock"];
+const OF_KEEPER: [&str; 6] = ["root", "mem", "layers", "exits", "keeper.sock", PLACES];
 
 /// Kills and removes what a dead keeper left. The lock, and what the host keeps in the folder, stay.
 pub(super) fn clean_after_keeper(folder: &Path, cgroups: &Cgroups) -> bool {
@@ -68,7 +68,9 @@ pub(super) fn clean(folder: &Path, cgroups: &Cgroups, keep: bool) -> bool {
 fn remove(folder: &Path, cgroups: &Cgroups, is_due: &dyn Fn(&OsStr) -> bool) -> bool {
     let mut cgroups = cgroups.clone();
     cgroups.forget_missing();
-    let ended = cgroups.destroy();
+    if !cgroups.destroy() {
+        return false;
+    }
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut all = true;
     for entry in entries.filter(|entry| is_due(&entry.file_name())) {
@@ -76,5 +78,5 @@ fn remove(folder: &Path, cgroups: &Cgroups, is_due: &dyn Fn(&OsStr) -> bool) -> 
         let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         all &= if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.is_ok();
     }
-    ended && all
+    all
 }

@@ -204,3 +204,20 @@ fn an_event_tells_that_a_group_is_empty() {
     assert!(!populated(events.as_fd()));
     assert!(clusters.destroy());
 }
+
+#[test]
+fn groups_are_found_where_another_process_made_them() {
+    let folder = std::env::temp_dir().join(format!("coracle-places-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let tree =
+        Tree { place: folder.join("elsewhere"), unified: false, controllers: vec!["memory".to_owned()] };
+    let made = Cgroups { own: "coracle-x".to_owned(), trees: vec![tree.clone()] };
+    let own = Cgroups::find("x").trees;
+    made.write_down(&folder).unwrap();
+    let found = Cgroups::find_written("x", &folder).trees;
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(found[0], tree);
+    assert_eq!(found[1..], own);
+    // Without that file, or with nonsense in it, they are looked for at our own place.
+    assert_eq!(Cgroups::find_written("x", &folder).trees, own);
+}

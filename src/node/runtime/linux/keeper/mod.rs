@@ -195,6 +195,7 @@ impl Keeper {
         let own = start::own_folders(&setup)?;
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
         let mut cgroups = Cgroups::find(&setup.cluster);
+        cgroups.write_down(&setup.folder).at(Step::State, setup.folder.display())?;
         cgroups.prepare();
         let listener = if setup.stay { Some(start::listen(&own)?) } else { None };
         let mut keeper = Keeper {
