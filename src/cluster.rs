@@ -3,6 +3,7 @@
 //! Owns the order in which parts start and end, and nothing that they do. Invariant: when [`Cluster::shutdown`] has
 //! returned, or the cluster was dropped, nothing of it is left on the machine.
 
+mod check;
 #[cfg(feature = "kube")]
 mod kube;
 #[cfg(target_os = "linux")]
@@ -53,6 +54,9 @@ pub enum StartError {
         /// What is missing, in one sentence.
         cause: String,
     },
+    /// The builder was given what cannot be.
+    #[error("{0}")]
+    Builder(String),
     /// A node did not become ready in time.
     #[error("{0}")]
     NotReady(String),
@@ -77,7 +81,8 @@ pub struct ClusterBuilder {
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(crate) struct NodeSpec {
-    pub name: String,
+    /// What `node` was called with; one, where all is well.
+    pub names: Vec<String>,
     pub state_dir: Option<PathBuf>,
     pub images: Vec<PathBuf>,
     pub image_folders: Vec<PathBuf>,
@@ -85,6 +90,12 @@ pub(crate) struct NodeSpec {
     pub labels: Vec<(String, String)>,
     pub layers_on_disk: bool,
     pub pod_range: Option<ipnetwork::Ipv4Network>,
+}
+
+impl NodeSpec {
+    pub fn name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
 }
 
 impl fmt::Debug for ClusterBuilder {
@@ -96,7 +107,7 @@ impl fmt::Debug for ClusterBuilder {
 impl ClusterBuilder {
     /// Adds a real node of this name: pods run on this machine. Linux only, and one a cluster.
     pub fn node(mut self, name: &str) -> ClusterBuilder {
-        self.spec().name = name.to_owned();
+        self.spec().names.push(name.to_owned());
         self
     }
 
@@ -191,6 +202,7 @@ impl ClusterBuilder {
     /// # Errors
     /// One sentence. Nothing of the attempt is left.
     pub fn start(mut self) -> Result<Cluster, StartError> {
+        check::check(&self)?;
         #[cfg(target_os = "linux")]
         let ranges = match &self.node {
             Some(spec) => Some(ranges::Ranges::take(spec, self.services)?),
@@ -203,7 +215,7 @@ impl ClusterBuilder {
         #[cfg(not(target_os = "linux"))]
         if let Some(spec) = &self.node {
             let cause = "real nodes need Linux".to_owned();
-            return Err(StartError::Node { node: spec.name.clone(), cause });
+            return Err(StartError::Node { node: spec.name().to_owned(), cause });
         }
         let server = Server::open(ServerConfig {
             registry: Arc::new(self.registry),

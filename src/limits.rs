@@ -452,3 +452,5 @@ pub const UPDATE_MANAGERS: usize = 10;
 
 /// How many sets of fields are known before those that no object has any more are looked for.
 pub const INTERN_SWEEP: usize = 1024;
+/// The smallest range of pods or Services is one of this prefix: two addresses are the network's and the gateway's.
+pub const POD_RANGE_LONGEST: u8 = 29;

@@ -202,7 +202,11 @@ fn show(client: &Client, pods: &Api<Pod>) -> Outcome<()> {
     let text = table(client.server().registry(), &list.items, now, true);
     // The last two columns are for schedulers that preempt.
     let cut = text.lines().map(|line| line.split("   NOMINATED").next().unwrap_or(line));
-    note(&cut.map(|line| line.trim_end_matches("<none>").trim_end()).collect::<Vec<_>>().join("\n"));
+    note(
+        &cut.map(|line| (0..2).fold(line, |line, _| line.trim_end_matches("<none>").trim_end()))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub struct LinuxNode {
     warnings: Vec<String>,
     _manifests: Option<FolderWatch>,
     _ranges: Ranges,
-    _claim: Claim,
+    _claims: (Claim, Option<Claim>),
 }
 
 impl LinuxNode {
@@ -168,7 +168,7 @@ impl Started<'_> {
             links.close();
         }
         remove(&self.state);
-        StartError::Node { node: self.spec.name.clone(), cause: cause.to_string() }
+        StartError::Node { node: self.spec.name().to_owned(), cause: cause.to_string() }
     }
 }
 
@@ -189,10 +189,12 @@ pub(super) fn start(
         Ok(None) => return Err(started.refuse(format!("the cluster id {id} is in use"))),
         Err(cause) => return Err(started.refuse(format!("the cluster id cannot be claimed: {cause}"))),
     };
+    // A bridge has no record until a moment after it is made: until then its name says whose it is.
+    let bridge_claim = Claim::take(&net::bridge_name(&id)).ok().flatten();
     sweep(&ranges).map_err(|cause| started.refuse(cause))?;
     let config = LinuxConfig {
         cluster_id: id.clone(),
-        node_name: spec.name.clone(),
+        node_name: spec.name().to_owned(),
         state_dir: ranges.state.clone(),
         on_host_exit: OnHostExit::EndAll,
         writable_layers: match spec.layers_on_disk {
@@ -229,7 +231,7 @@ pub(super) fn start(
     if !without.is_empty() {
         warnings.push(format!("Containers run without limits of {} here.", without.join(", ")));
     }
-    let proxy = ServiceProxy::new(&spec.name, table.clone(), covered.clone());
+    let proxy = ServiceProxy::new(spec.name(), table.clone(), covered.clone());
     Loop::start(proxy, server, world, spawner);
     let config = node_config(&spec, &ranges, links.gateways());
     let statics = spec.static_pods.as_ref().map(|folder| Arc::new(FolderPods::new(folder)));
@@ -244,7 +246,7 @@ pub(super) fn start(
     };
     let agent = agent::start(config, hands, server, world, spawner);
     let node = LinuxNode {
-        name: spec.name.clone(),
+        name: spec.name().to_owned(),
         id,
         runtime,
         links,
@@ -253,7 +255,7 @@ pub(super) fn start(
         warnings,
         _manifests: manifests,
         _ranges: ranges,
-        _claim: claim,
+        _claims: (claim, bridge_claim),
     };
     Ok((node, agent))
 }
@@ -339,7 +341,7 @@ fn node_config(spec: &NodeSpec, ranges: &Ranges, gateways: &[IpAddr]) -> NodeCon
         ephemeral_storage: disk.map_or(1 << 30, |disk| disk.blocks() * disk.fragment_size()),
         machine,
         host_resolv: read("/etc/resolv.conf"),
-        ..NodeConfig::new(&spec.name)
+        ..NodeConfig::new(spec.name())
     }
 }
 

@@ -22,6 +22,7 @@ mod testbed;
 
 pub use addresses::RangeFull;
 pub use links::{Ipv6Ranges, LinksConfig, NetError, PodIps, PodLinks};
+pub(crate) use names::{bridge as bridge_name, is_bridge as is_bridge_name};
 pub use nft::ruleset::NftConfig;
 pub use nft::{NftError, obstacles, tables};
 pub use proxy::{Covered, ServiceProxy};

@@ -36,6 +36,12 @@ pub fn bridge(cluster: &str) -> String {
     format!("cor{}", hex(&digest(&[cluster.as_bytes()])[..6]))
 }
 
+/// Whether this is the name of a cluster's bridge.
+pub fn is_bridge(name: &str) -> bool {
+    let digits = name.strip_prefix("cor").unwrap_or_default();
+    digits.len() == 12 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// The link group of the cluster's links. Bit 30 keeps it away from the small numbers that people choose.
 pub fn group(cluster: &str) -> u32 {
     let hash = digest(&[cluster.as_bytes()]);

@@ -27,6 +27,15 @@ pub fn sweep(is_alive: impl Fn(&str) -> bool) -> (Vec<String>, Vec<NetError>) {
     };
     let mut removed = Vec::new();
     let mut errors = Vec::new();
+    // Whoever is killed between making its bridge and recording it leaves one that only its name tells of.
+    for link in links.iter().filter(|link| link.alias.is_empty() && names::is_bridge(&link.name)) {
+        if !is_alive(&link.name) {
+            let request = messages::delete_link(&link.name);
+            errors.extend(
+                ask(&socket, &link.name, &mut [("removing a bridge without a record", request)]).err(),
+            );
+        }
+    }
     for record in links.iter().filter_map(|link| Record::parse(&link.alias)) {
         if !is_alive(&record.cluster) {
             errors.extend(remove(&socket, &record));
