@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: text and objects in, objects and errors out. It knows no store and no clock.
 
+pub mod dynamic;
 pub mod error;
 pub mod kinds;
 pub mod manifest;
@@ -14,6 +15,7 @@ pub mod registry;
 pub mod selector;
 pub mod taints;
 
+pub use dynamic::DynamicObject;
 pub use error::{FieldError, FieldErrors, FieldPath, Problem, Reason, StatusError};
-pub use object::{Column, Kind, Object, ObjectKey, Scope, TermName, Terms};
-pub use registry::{KindId, KindInfo, Registry, Strategy};
+pub use object::{Column, Kind, Object, ObjectKey, Scope, ServedName, TermName, Terms};
+pub use registry::{KindId, KindInfo, Registry, ScalePaths, Served, Strategy, TableColumn};

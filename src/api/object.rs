@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::FieldErrors;
 
@@ -111,6 +112,30 @@ impl Terms {
     }
 }
 
+/// A name under which a kind is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedName {
+    /// `autoscaling`; empty for the core.
+    pub group: &'static str,
+    /// `v1`.
+    pub version: &'static str,
+    /// `HorizontalPodAutoscaler`.
+    pub kind: &'static str,
+    /// `horizontalpodautoscalers`.
+    pub plural: &'static str,
+}
+
+impl ServedName {
+    /// `autoscaling/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
 /// Everything that is particular to one built-in kind: what upstream keeps in defaults, validation and
 /// strategies. One file a kind implements it (`kinds/pod.rs`), one line registers it.
 ///
@@ -136,6 +161,11 @@ pub trait Kind:
     const SCOPE: Scope;
     /// Short names (`po`).
     const SHORT_NAMES: &'static [&'static str] = &[];
+    /// The groups of kinds that it belongs to (`all`).
+    const CATEGORIES: &'static [&'static str] = &[];
+    /// The names under which it is served besides its own, which is that of the storage version. Highest
+    /// priority first.
+    const ALSO_SERVED: &'static [ServedName] = &[];
     /// Whether it has a `status` subresource.
     const HAS_STATUS: bool;
     /// Those of the terms that [`Kind::terms`] gives by which the store indexes: few, since each costs memory and
@@ -148,6 +178,13 @@ pub trait Kind:
     const GRACEFUL_DELETION: bool = false;
     /// The columns after `Name`.
     const COLUMNS: &'static [Column] = &[];
+
+    /// Brings JSON from one of its versions to another, both named as apiVersion; apiVersion and kind
+    /// themselves are set afterwards.
+    fn convert(value: Value, from: &str, to: &str) -> Value {
+        let _ = (from, to);
+        value
+    }
 
     /// What is wrong with a name of this kind (`prefix`: it is a `generateName`); empty if nothing.
     fn validate_name(name: &str, prefix: bool) -> Vec<String>;
@@ -223,7 +260,8 @@ pub trait Kind:
     }
 }
 
-/// An object whose kind is known only at run time. Every [`Kind`] is one; custom resources will be.
+/// An object whose kind is known only at run time. Every [`Kind`] is one, and so is a custom resource
+/// ([`DynamicObject`](super::dynamic::DynamicObject)).
 pub trait Object: Any + Send + Sync + fmt::Debug {
     /// Its metadata.
     fn meta(&self) -> &ObjectMeta;

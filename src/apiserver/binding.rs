@@ -49,7 +49,7 @@ impl Server {
                 kind,
                 key: key.clone(),
                 expect: Expect::At(current.header.revision),
-                put: Some(encode::draft(strategy, Box::new(pod))),
+                put: Some(encode::draft(&*strategy, Box::new(pod))?),
             };
             match self.store.commit(proposal) {
                 Ok(record) => return Ok(record),

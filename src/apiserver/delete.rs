@@ -39,6 +39,7 @@ impl Server {
         options: &DeleteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let info = strategy.info();
         let conflict = |why: &str| StatusError::conflict(&info.group, &info.plural, key.name(), why);
         for _ in 0..CONFLICT_RETRIES {
@@ -60,7 +61,7 @@ impl Server {
             let put = match judge(strategy, &*old, options, self.now()) {
                 Verdict::Leave => return Ok(current),
                 Verdict::Remove => None,
-                Verdict::Mark(object) => Some(encode::draft(strategy, object)),
+                Verdict::Mark(object) => Some(encode::draft(strategy, object)?),
             };
             if options.dry_run {
                 return Ok(match put {

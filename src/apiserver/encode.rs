@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::api::{KindId, KindInfo, Object, Registry, Strategy, Terms};
+use crate::api::{KindId, KindInfo, Object, Registry, StatusError, Strategy, Terms};
 use crate::limits::ENCODE_ROOM;
 use crate::store::{self, Draft, Owner, ReadFacts};
 
@@ -38,6 +38,16 @@ pub(super) fn full_value(info: &KindInfo, record: &store::Record) -> serde_json:
     value
 }
 
+/// The same in one of the kind's versions.
+pub(super) fn value_in(
+    strategy: &dyn Strategy,
+    record: &store::Record,
+    version: usize,
+) -> Result<serde_json::Value, StatusError> {
+    let value = full_value(strategy.info(), record);
+    if version == 0 { Ok(value) } else { strategy.convert(value, 0, version) }
+}
+
 /// The facts of a header, read from the typed object.
 pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Facts {
     let meta = object.meta();
@@ -65,10 +75,13 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
 }
 
 /// An object, encoded and with its facts, ready to be proposed.
-pub(super) fn draft(strategy: &dyn Strategy, mut object: Box<dyn Object>) -> Draft {
+///
+/// Errors: the object is not of the storage version and could not be converted.
+pub(super) fn draft(strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
+    let mut object = strategy.into_stored(object)?;
     let facts = facts(strategy, &*object);
     let body = encode_body(strategy.info(), &mut *object);
-    Draft { body, facts, view: Some(object) }
+    Ok(Draft { body, facts, view: Some(object) })
 }
 
 /// Reads the facts of bodies that came from elsewhere.
@@ -80,6 +93,6 @@ impl ReadFacts for Facts {
     fn read_facts(&self, kind: KindId, body: &Bytes) -> Result<store::Facts, String> {
         let strategy = self.registry.strategy(kind);
         let object = strategy.decode(body).map_err(|cause| cause.to_string())?;
-        Ok(facts(&**strategy, &*object))
+        Ok(facts(&*strategy, &*object))
     }
 }

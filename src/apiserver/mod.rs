@@ -98,12 +98,20 @@ impl Server {
         encode::full_value(self.strategy(record.header.kind).info(), record)
     }
 
-    pub(crate) fn strategy(&self, kind: KindId) -> &dyn Strategy {
-        &**self.registry().strategy(kind)
+    /// The same in one of the kind's versions.
+    ///
+    /// Errors: the conversion failed.
+    pub fn value_in(&self, record: &Record, version: usize) -> Result<serde_json::Value, StatusError> {
+        encode::value_in(&*self.strategy(record.header.kind), record, version)
+    }
+
+    pub(crate) fn strategy(&self, kind: KindId) -> Arc<dyn Strategy> {
+        self.registry().strategy(kind)
     }
 
     pub(crate) fn not_found(&self, kind: KindId, key: &ObjectKey) -> StatusError {
-        let info = self.strategy(kind).info();
+        let strategy = self.strategy(kind);
+        let info = strategy.info();
         StatusError::not_found(&info.group, &info.plural, key.name())
     }
 }

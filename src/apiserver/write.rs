@@ -57,6 +57,8 @@ impl Server {
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
+        strategy.accepts_new()?;
         let base = match (&object.meta().name, &object.meta().generate_name) {
             (Some(name), _) if !name.is_empty() => None,
             (_, Some(base)) if !base.is_empty() => Some(base.clone()),
@@ -165,7 +167,7 @@ impl Server {
     }
 
     fn draft(&self, strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
-        let draft = encode::draft(strategy, object);
+        let draft = encode::draft(strategy, object)?;
         if draft.body.len() > OBJECT_BYTES {
             let message = format!(
                 "etcdserver: request is too large: the object has {} bytes, {OBJECT_BYTES} are allowed",
@@ -190,6 +192,7 @@ impl Server {
         let key = ObjectKey::of(object.meta());
         let expected = parse_revision(object.meta().resource_version.as_deref())?;
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let uid = object.meta().uid.clone().filter(|uid| !uid.is_empty());
         self.change(kind, &key, face, expected, options, &mut |current| match uid
             .as_deref()
@@ -217,8 +220,9 @@ impl Server {
         let expected = parse_revision(expected)?;
         let stale = |info: &KindInfo| StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED);
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         self.change(kind, key, face, expected, options, &mut |current| {
-            let mut value = encode::full_value(strategy.info(), current);
+            let mut value = encode::value_in(strategy, current, options.version)?;
             apply_patch(&mut value, patch)?;
             let name = value["metadata"]["name"].as_str().unwrap_or_default();
             let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -259,6 +263,7 @@ impl Server {
         make: Make<'_>,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let info = strategy.info();
         if face == Face::Status && !info.has_status {
             return Err(StatusError::not_found(&info.group, &info.plural, key.name()));
@@ -293,8 +298,9 @@ impl Server {
         options: &WriteOptions,
     ) -> Result<Option<Arc<Record>>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let info = strategy.info();
-        let old = current.object(strategy);
+        let old = strategy.in_version(current.object(strategy), strategy.version_of(&*object))?;
         inherit_meta(&mut *object, &*old);
         match face {
             Face::Main => {

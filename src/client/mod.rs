@@ -168,7 +168,7 @@ impl Client {
     }
 
     pub(crate) fn write_options(&self) -> WriteOptions {
-        WriteOptions { dry_run: false, field_manager: self.manager.to_string() }
+        WriteOptions { field_manager: self.manager.to_string(), ..WriteOptions::default() }
     }
 }
 

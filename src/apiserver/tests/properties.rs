@@ -45,11 +45,11 @@ fn start() -> Arc<Server> {
 /// What a record leaves in memory is what its bytes say, and the header is what the object says.
 fn check_record(server: &Server, record: &Record) {
     let strategy = server.registry().strategy(record.header.kind);
-    let view = record.object(&**strategy);
+    let view = record.object(&*strategy);
     let mut decoded = strategy.decode(record.body()).unwrap();
     decoded.meta_mut().resource_version = view.meta().resource_version.clone();
     assert!(strategy.same(&*view, &*decoded), "{view:?}\n{decoded:?}");
-    let facts = super::super::encode::facts(&**strategy, &*decoded);
+    let facts = super::super::encode::facts(&*strategy, &*decoded);
     let labels: Vec<_> = record.header.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     assert_eq!(facts.labels, labels);
     assert_eq!(facts.uid, *record.header.uid);
@@ -259,7 +259,7 @@ proptest! {
         let watch = |from| {
             let (namespace, labels, fields) =
                 (params.namespace.clone(), params.labels.clone(), params.fields.clone());
-            server.watch(kind, &WatchParams { namespace, labels, fields, from }).unwrap()
+            server.watch(kind, &WatchParams { namespace, labels, fields, from, version: 0 }).unwrap()
         };
         let mut live = watch(WatchFrom::Now);
         let mut whole = watch(WatchFrom::PresentMarked);

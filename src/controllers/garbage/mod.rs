@@ -65,8 +65,8 @@ impl Reconciler for GarbageCollector {
         "garbage-collector-controller"
     }
 
-    fn interests(&self, kinds: &Registry) -> Vec<Interest> {
-        kinds.iter().map(|(kind, _)| Interest::all(kind)).collect()
+    fn interests(&self, _kinds: &Registry) -> Vec<Interest> {
+        vec![Interest::everything()]
     }
 
     fn reset(&mut self) {
