@@ -224,6 +224,8 @@ pub enum Problem {
     Internal,
     /// A value of the wrong type.
     TypeInvalid,
+    /// The value breaks a rule, and is too large to be shown.
+    InvalidUnshown,
 }
 
 impl Problem {
@@ -240,6 +242,7 @@ impl Problem {
             Problem::TooMany => "FieldValueTooMany",
             Problem::Internal => "InternalError",
             Problem::TypeInvalid => "FieldValueTypeInvalid",
+            Problem::InvalidUnshown => "FieldValueInvalid",
         }
     }
 
@@ -254,7 +257,7 @@ impl Problem {
             Problem::TooLong => "Too long",
             Problem::TooMany => "Too many",
             Problem::Internal => "Internal error",
-            Problem::TypeInvalid => "Invalid value",
+            Problem::TypeInvalid | Problem::InvalidUnshown => "Invalid value",
         }
     }
 }
@@ -265,7 +268,12 @@ impl FieldError {
         let words = self.problem.words();
         let shows_value = !matches!(
             self.problem,
-            Problem::Required | Problem::Forbidden | Problem::TooLong | Problem::Internal | Problem::TooMany
+            Problem::Required
+                | Problem::Forbidden
+                | Problem::TooLong
+                | Problem::Internal
+                | Problem::TooMany
+                | Problem::InvalidUnshown
         );
         let value = match &self.value {
             Value::Object(_) | Value::Array(_) => self.value.to_string(),
@@ -359,6 +367,11 @@ impl FieldErrors {
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Adds one that is whole already.
+    pub fn add(&mut self, error: FieldError) {
+        self.list.push(error);
     }
 
     /// Adds one.

@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: text and objects in, objects and errors out. It knows no store and no clock.
 
+pub mod cel;
 pub mod dynamic;
 pub mod error;
 pub mod kinds;
@@ -12,6 +13,7 @@ pub mod object;
 pub mod patch;
 pub mod quantity;
 pub mod registry;
+pub mod schema;
 pub mod selector;
 pub mod taints;
 

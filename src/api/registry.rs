@@ -146,7 +146,7 @@ pub trait Strategy: Send + Sync {
         Ok(value)
     }
     /// The object in the storage version. Objects of kinds that are decoded into it are left as they are.
-    fn into_stored(&self, object: Box<dyn Object>) -> Result<Box<dyn Object>, StatusError> {
+    fn to_stored(&self, object: Box<dyn Object>) -> Result<Box<dyn Object>, StatusError> {
         Ok(object)
     }
     /// The object in one of the versions, with the defaults of that version.

@@ -78,7 +78,7 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
 ///
 /// Errors: the object is not of the storage version and could not be converted.
 pub(super) fn draft(strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
-    let mut object = strategy.into_stored(object)?;
+    let mut object = strategy.to_stored(object)?;
     let facts = facts(strategy, &*object);
     let body = encode_body(strategy.info(), &mut *object);
     Ok(Draft { body, facts, view: Some(object) })
