@@ -3,6 +3,7 @@
 //! Everything here is pure: text and objects in, objects and errors out. It knows no store and no clock.
 
 pub mod cel;
+pub mod custom;
 pub mod dynamic;
 pub mod error;
 pub mod kinds;

@@ -163,6 +163,15 @@ pub trait Strategy: Send + Sync {
     fn accepts_new(&self) -> Result<(), StatusError> {
         Ok(())
     }
+    /// Whether [`Strategy::validate_update`] judges all of a change, so that [`Strategy::validate`] is for new objects
+    /// alone.
+    fn judges_changes(&self) -> bool {
+        false
+    }
+    /// Whether what is stored is what is served in this version.
+    fn is_verbatim(&self, version: usize) -> bool {
+        version == 0
+    }
     /// The OpenAPI v3 schema of a version, for kinds that carry their own.
     fn schema(&self, version: usize) -> Option<Value> {
         let _ = version;

@@ -45,7 +45,7 @@ pub(super) fn value_in(
     version: usize,
 ) -> Result<serde_json::Value, StatusError> {
     let value = full_value(strategy.info(), record);
-    if version == 0 { Ok(value) } else { strategy.convert(value, 0, version) }
+    if strategy.is_verbatim(version) { Ok(value) } else { strategy.convert(value, 0, version) }
 }
 
 /// The facts of a header, read from the typed object.

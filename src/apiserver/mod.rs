@@ -95,7 +95,9 @@ impl Server {
 
     /// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
     pub fn value(&self, record: &Record) -> serde_json::Value {
-        encode::full_value(self.strategy(record.header.kind).info(), record)
+        let strategy = self.strategy(record.header.kind);
+        let value = encode::value_in(&*strategy, record, 0);
+        value.unwrap_or_else(|_| encode::full_value(strategy.info(), record))
     }
 
     /// The same in one of the kind's versions.

@@ -370,7 +370,9 @@ impl Server {
         match face {
             Face::Status => strategy.validate_status(object, old, &mut errors),
             Face::Main => {
-                strategy.validate(object, &mut errors);
+                if !strategy.judges_changes() {
+                    strategy.validate(object, &mut errors);
+                }
                 strategy.validate_update(object, old, &mut errors);
             }
             Face::Finalize => validate_finalizers(object, &mut errors),
