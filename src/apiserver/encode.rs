@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::api::{KindId, KindInfo, Object, Registry, StatusError, Strategy, Terms};
+use super::custom::Definitions;
+use crate::api::{KindId, KindInfo, Object, ObjectKey, Registry, StatusError, Strategy, Terms};
 use crate::limits::ENCODE_ROOM;
-use crate::store::{self, Draft, Owner, ReadFacts};
+use crate::store::{self, Draft, Owner, ReadFacts, Record};
 
 /// Encodes an object's body. The object's resourceVersion is dropped on the way.
 pub(super) fn encode_body(info: &KindInfo, object: &mut dyn Object) -> Bytes {
@@ -87,6 +88,7 @@ pub(super) fn draft(strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<
 /// Reads the facts of bodies that came from elsewhere.
 pub(super) struct Facts {
     pub registry: Arc<Registry>,
+    pub definitions: Definitions,
 }
 
 impl ReadFacts for Facts {
@@ -94,5 +96,9 @@ impl ReadFacts for Facts {
         let strategy = self.registry.strategy(kind);
         let object = strategy.decode(body).map_err(|cause| cause.to_string())?;
         Ok(facts(&*strategy, &*object))
+    }
+
+    fn foresee(&self, kind: KindId, key: &ObjectKey, new: Option<&Record>) {
+        self.definitions.foresee(kind, key, new);
     }
 }

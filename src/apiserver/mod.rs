@@ -10,6 +10,7 @@
 mod addresses;
 pub mod admission;
 mod binding;
+mod custom;
 mod delete;
 mod encode;
 mod list;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 pub use addresses::ServiceRange;
 pub use admission::{Admission, Attempt, Operation};
+pub use custom::MakeConverter;
 pub use list::Page;
 pub use options::{
     DeleteOptions, Face, ListParams, Propagation, RevisionMatch, WatchFrom, WatchParams, WriteOptions,
@@ -64,7 +66,8 @@ pub struct ServerConfig {
 impl Server {
     /// A door over a backend, with the backend's content.
     pub fn open(config: ServerConfig) -> Arc<Server> {
-        let facts = Arc::new(encode::Facts { registry: config.registry.clone() });
+        let definitions = custom::Definitions::new(config.registry.clone(), None);
+        let facts = Arc::new(encode::Facts { registry: config.registry.clone(), definitions });
         let store = Store::open(config.backend, config.registry, facts, &config.world);
         let has_own_links = !config.admission.is_empty();
         let mut admission = admission::builtin();

@@ -4,6 +4,7 @@
 mod age;
 mod canonical;
 mod config_map;
+pub(crate) mod custom_resource_definition;
 mod deployment;
 mod endpoint_slice;
 mod event;
@@ -24,6 +25,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 pub(crate) use self::age::human_duration;
 pub use self::namespace::prepare_namespace_finalize;
@@ -47,4 +49,5 @@ pub fn builtin() -> Registry {
         .with::<Lease>()
         .with::<ReplicaSet>()
         .with::<Deployment>()
+        .with::<CustomResourceDefinition>()
 }
