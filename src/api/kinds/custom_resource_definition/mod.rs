@@ -6,6 +6,8 @@
 mod schema;
 mod validate;
 
+pub(crate) use validate::{Approval, approval_of};
+
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionCondition,
