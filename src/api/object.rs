@@ -176,6 +176,8 @@ pub trait Kind:
     const SELECTABLE_FIELDS: &'static [TermName] = &[];
     /// How long a deletion without `gracePeriodSeconds` waits, and whether deletion is graceful at all.
     const GRACEFUL_DELETION: bool = false;
+    /// Whether a finalizer need neither be a known one nor qualified by a domain.
+    const ANY_FINALIZER: bool = false;
     /// The columns after `Name`.
     const COLUMNS: &'static [Column] = &[];
 

@@ -114,6 +114,8 @@ pub struct KindInfo {
     pub has_generation: bool,
     /// Deletion waits for a grace period.
     pub graceful_deletion: bool,
+    /// A finalizer need neither be a known one nor qualified by a domain.
+    pub any_finalizer: bool,
     /// The index terms of its objects.
     pub terms: &'static [TermName],
     /// The fields that users may select by, and the term of each.

@@ -115,7 +115,10 @@ impl Server {
         self.admit(&attempt, &mut *object)?;
         let mut errors = FieldErrors::default();
         let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
-        meta::validate_meta(object.meta(), info.scope, &name_rule, &mut errors);
+        meta::validate_plain_meta(object.meta(), info.scope, &name_rule, &mut errors);
+        if !info.any_finalizer {
+            meta::validate_standard_finalizers(object.meta(), &mut errors);
+        }
         strategy.validate(&*object, &mut errors);
         check(strategy, &key, errors)?;
         for link in &self.admission {
@@ -365,8 +368,11 @@ impl Server {
     ) -> Result<(), StatusError> {
         let mut errors = FieldErrors::default();
         let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
-        meta::validate_meta(object.meta(), strategy.info().scope, &name_rule, &mut errors);
-        meta::validate_meta_update(object.meta(), old.meta(), &mut errors);
+        meta::validate_plain_meta(object.meta(), strategy.info().scope, &name_rule, &mut errors);
+        meta::validate_plain_meta_update(object.meta(), old.meta(), &mut errors);
+        if !strategy.info().any_finalizer {
+            meta::validate_standard_finalizers(object.meta(), &mut errors);
+        }
         match face {
             Face::Status => strategy.validate_status(object, old, &mut errors),
             Face::Main => {

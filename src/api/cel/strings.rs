@@ -394,8 +394,18 @@ fn decimal(out: &mut String, verb: char, value: &Val<'_>, places: usize) -> Resu
     let text = format!("{value:.places$e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let _ = write!(out, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
+    // Written with raised digits, as CEL does.
+    let _ = write!(out, "{mantissa}×10");
+    for c in format!("{}{:02}", if exponent < 0 { "-" } else { "" }, exponent.unsigned_abs()).chars() {
+        out.push(match c {
+            '-' => '⁻',
+            '1' => '¹',
+            '2' => '²',
+            '3' => '³',
+            '0' | '4'..='9' => ['⁰', ' ', ' ', ' ', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][c as usize - '0' as usize],
+            other => other,
+        });
+    }
     Ok(())
 }
 

@@ -111,6 +111,7 @@ fn info<K: Kind>(name: &ServedName) -> KindInfo {
         scale: None,
         has_generation: K::has_generation(),
         graceful_deletion: K::GRACEFUL_DELETION,
+        any_finalizer: K::ANY_FINALIZER,
         terms: K::TERMS,
         selectable_fields: K::SELECTABLE_FIELDS.iter().map(|&term| (term.to_owned(), term)).collect(),
         columns: K::COLUMNS.iter().map(TableColumn::from).collect(),

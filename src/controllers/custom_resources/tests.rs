@@ -70,7 +70,7 @@ fn names_that_are_taken_are_waited_for() {
     harness.settle();
     assert_eq!(
         conditions(&harness, "others.example.com"),
-        "NamesAccepted=False:KindConflict Established=False:NotAccepted"
+        "NamesAccepted=False:ListKindConflict Established=False:NotAccepted"
     );
     let key = ObjectKey::new("", "things.example.com");
     harness.delete::<CustomResourceDefinition>(&key, &DeleteOptions::default());

@@ -93,6 +93,7 @@ impl Kind for CustomResourceDefinition {
     const SHORT_NAMES: &'static [&'static str] = &["crd", "crds"];
     const CATEGORIES: &'static [&'static str] = &["api-extensions"];
     const HAS_STATUS: bool = true;
+    const ANY_FINALIZER: bool = true;
     const COLUMNS: &'static [Column] = &[Column { name: "Created At", wide: false }];
 
     fn validate_name(name: &str, prefix: bool) -> Vec<String> {
