@@ -381,8 +381,11 @@ pub const CEL_MESSAGE_BYTES: usize = 5 * 1024;
 pub const CEL_EXPRESSION_BYTES: usize = 100_000;
 /// See [`CEL_EXPRESSION_BYTES`].
 pub const CEL_DEPTH: u16 = 96;
-/// How many tokens a CEL expression may have: each may lie one deeper in the parser's stack.
-pub const CEL_TOKENS: usize = 4_000;
+/// How many tokens a CEL expression may have: each may lie one deeper in the parser's stack, which is tried with 2 MiB
+/// and a build without optimisation.
+pub const CEL_TOKENS: usize = 3_000;
+/// How deep a parsed CEL expression may be: each level takes some of the stack when it is evaluated.
+pub const CEL_TREE_DEPTH: usize = 250;
 /// How many CEL rules one schema may have: upstream's bound on the total cost allows no more of any use.
 pub const CEL_RULES: usize = 10_000;
 /// How many bytes of text and items a value may have that one CEL expression builds.

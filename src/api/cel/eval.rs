@@ -256,6 +256,7 @@ impl Eval<'_> {
         let is_list = range.length().is_some();
         let mut accumulator = self.expr(&c.accu_init.expr, scope)?;
         let appended = appends(c);
+        let (decides, mut failed) = (decides(c), None);
         for (first, second) in self.pairs(&range)? {
             let value = match (&c.iter_var2, is_list) {
                 (None, true) => second.clone(),
@@ -290,12 +291,22 @@ impl Eval<'_> {
                 accumulator = here.value;
                 break;
             }
-            let next = self.expr(&c.loop_step.expr, &here);
-            accumulator = match next {
-                Ok(value) => value,
-                Err(Fault::Budget) => return Err(Fault::Budget),
-                Err(fault) => return Err(fault),
+            let step = self.expr(&c.loop_step.expr, &here);
+            accumulator = match (step, decides) {
+                (Ok(value), _) => value,
+                (Err(Fault::Budget), _) => return Err(Fault::Budget),
+                (Err(fault), None) => return Err(fault),
+                // Another item may still decide.
+                (Err(fault), Some(_)) => {
+                    failed.get_or_insert(fault);
+                    here.value
+                }
             };
+        }
+        if let (Some(fault), Some(decides)) = (failed, decides)
+            && !matches!(accumulator, Val::Bool(value) if value == decides)
+        {
+            return Err(fault);
         }
         let here = Scope::with(&c.accu_var, accumulator, Some(scope));
         self.expr(&c.result.expr, &here)
@@ -488,6 +499,17 @@ fn literal_value<'a>(literal: &LiteralValue) -> Val<'a> {
         LiteralValue::Null => Val::Null,
         LiteralValue::String(value) => Val::text(value.inner()),
         LiteralValue::UInt(value) => Val::Uint(*value.inner()),
+    }
+}
+
+/// If a loop joins truths: the one that decides it (`true` for `exists`, `false` for `all`).
+fn decides(c: &ComprehensionExpr) -> Option<bool> {
+    let Expr::Call(step) = &c.loop_step.expr else { return None };
+    let Expr::Ident(first) = &step.args.first()?.expr else { return None };
+    match step.func_name.as_str() {
+        operators::LOGICAL_OR if *first == c.accu_var => Some(true),
+        operators::LOGICAL_AND if *first == c.accu_var => Some(false),
+        _ => None,
     }
 }
 

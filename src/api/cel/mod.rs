@@ -40,7 +40,7 @@ pub(crate) use time::{parse_duration, parse_timestamp};
 pub(crate) use url::Url;
 
 use super::schema::compile_pattern;
-use crate::limits::{CEL_DEPTH, CEL_EXPRESSION_BYTES, CEL_TOKENS};
+use crate::limits::{CEL_DEPTH, CEL_EXPRESSION_BYTES, CEL_TOKENS, CEL_TREE_DEPTH};
 
 /// An expression that parses.
 #[derive(Clone)]
@@ -73,12 +73,10 @@ impl Program {
         if tokens(source) > CEL_TOKENS {
             return Err(format!("expression has too many parts: limit {CEL_TOKENS}"));
         }
-        let parser = cel::parser::Parser::new()
-            .max_recursion_depth(CEL_DEPTH)
-            .enable_optional_syntax(true)
-            .enable_ident_escape_syntax(true);
+        let parser =
+            cel::parser::PrattParser::new().max_recursion_depth(CEL_DEPTH).enable_optional_syntax(true);
         let root = parser.parse(source).map_err(|cause| cause.to_string())?;
-        if depth(&root) > usize::from(CEL_DEPTH) * 8 {
+        if depth(&root) > CEL_TREE_DEPTH {
             return Err("expression recursion limit exceeded".to_owned());
         }
         let patterns = Arc::new(patterns(&root)?);

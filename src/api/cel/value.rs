@@ -361,7 +361,7 @@ impl<'a> Val<'a> {
     /// the other.
     pub fn joined(&self, other: &Val<'a>, meter: &mut Meter) -> Result<Option<Val<'a>>, Fault> {
         let (Some(mine), Some(theirs)) = (self.length(), other.length()) else { return Ok(None) };
-        meter.work((mine + theirs) as u64)?;
+        meter.charge((mine + theirs) as u64 / 2)?;
         let (Some(mut all), Some(more)) = (self.items(), other.items()) else { return Ok(None) };
         match (self.list_type(), self, other) {
             (ListType::Set, ..) => {
