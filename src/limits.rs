@@ -385,7 +385,7 @@ pub const CEL_DEPTH: u16 = 96;
 /// and a build without optimisation.
 pub const CEL_TOKENS: usize = 3_000;
 /// How deep a parsed CEL expression may be: each level takes some of the stack when it is evaluated.
-pub const CEL_TREE_DEPTH: usize = 250;
+pub const CEL_TREE_DEPTH: usize = 150;
 /// How many CEL rules one schema may have: upstream's bound on the total cost allows no more of any use.
 pub const CEL_RULES: usize = 10_000;
 /// How many bytes of text and items a value may have that one CEL expression builds.

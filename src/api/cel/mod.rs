@@ -157,7 +157,7 @@ fn patterns(root: &IdedExpr) -> Result<BTreeMap<String, Regex>, String> {
 fn tokens(source: &str) -> usize {
     let (mut count, mut within) = (0, false);
     for c in source.chars() {
-        let word = c.is_alphanumeric() || c == '_' || c == '.';
+        let word = c.is_alphanumeric() || c == '_';
         if !word && !c.is_whitespace() || word && !within {
             count += 1;
         }
