@@ -450,7 +450,7 @@ fn every_evaluation_ends() {
         "self.l.map(a, self.l + self.l).size() > 0",
         "lists.range(9000000000).size() > 0",
         "self.l.all(a, self.l.distinct().size() > 0)",
-        "self.l.all(a, self.m.exists(k, k == 'none'))",
+        "self.l.all(a, !self.m.exists(k, k == 'none'))",
         "self.l.all(a, sets.equivalent(self.l, self.l))",
         "self.l.all(a, self.l.all(b, '%s'.format([self.l]).size() > 0))",
         "self.l.all(a, self.s.split('').size() > 0)",

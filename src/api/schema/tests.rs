@@ -274,7 +274,7 @@ fn schemas_themselves() {
         ; {type: object, properties: {a: {type: object, properties: {b: {type: string}}, additionalProperties: {type: string}}}} => s.properties[a].additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive
         ; {type: object, properties: {a: {type: string, anyOf: [{type: string}]}}} => s.properties[a].anyOf[0].type: Forbidden: must be empty to be structural
         ; {type: object, properties: {a: {type: string, allOf: [{description: x}]}}} => s.properties[a].allOf[0].description: Forbidden: must be empty to be structural
-        ; {type: object, properties: {a: {type: object, anyOf: [{properties: {b: {minimum: 1}}}]}}} => s.properties[a].properties[b]: Required value: because it is defined in s.properties[a].anyOf[0].properties[b]
+        ; {type: object, anyOf: [{properties: {b: {minimum: 1}}}]} => s.properties[b]: Required value: because it is defined in s.anyOf[0].properties[b]
         ; {type: object, properties: {a: {x-kubernetes-int-or-string: true, anyOf: [{type: integer}, {type: string}]}}} => ok
         ; {type: object, properties: {a: {x-kubernetes-int-or-string: true, allOf: [{anyOf: [{type: integer}, {type: string}]}, {pattern: x}]}}} => ok
         ; {type: object, properties: {metadata: {type: object, properties: {name: {type: string, pattern: ^a}}}}} => ok
@@ -283,7 +283,7 @@ fn schemas_themselves() {
         ; {type: object, properties: {a: {$ref: x, type: string}}} => s.properties[a].$ref: Forbidden: $ref is not supported
         ; {type: object, definitions: {a: {type: string}}} => s.definitions: Forbidden: definitions is not supported
         ; {type: object, properties: {a: {type: string, pattern: '('}}} => s.properties[a].pattern: Invalid value: "(": must be a valid regular expression, but isn't: regex parse error:     (     ^ error: unclosed group
-        ; {type: object, properties: {a: {type: string, default: 5}}} => s.properties[a].default: Invalid value: "integer": s.properties[a].default in body must be of type string: "integer"
+        ; {type: object, properties: {a: {type: string, default: 5}}} => s.properties[a].default: Invalid value: "integer":  in body must be of type string: "integer"
         ; {type: object, properties: {a: {type: object, default: {x: y}}}} => s.properties[a].default: Invalid value: {"x":"y"}: must not have unknown fields
         ; {type: object, properties: {kind: {type: string, default: x}}} => s.properties[kind].default: Forbidden: must not be set in top-level kind
         ; {type: object, properties: {a: {type: array, x-kubernetes-list-type: map, items: {type: object}}}} => s.properties[a].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map
