@@ -139,6 +139,7 @@ fn every_kind_is_registered_under_its_names() {
          v1 Event events false\n\
          coordination.k8s.io/v1 Lease leases false\n\
          apps/v1 ReplicaSet replicasets true\n\
-         apps/v1 Deployment deployments true\n"
+         apps/v1 Deployment deployments true\n\
+         apiextensions.k8s.io/v1 CustomResourceDefinition customresourcedefinitions true\n"
     );
 }
