@@ -5,6 +5,7 @@ fmt:
 
 lint:
     cargo clippy --all-targets -- -D warnings
+    cargo clippy --all-targets --no-default-features --features k8s-openapi/latest -- -D warnings
 
 test:
     REQUIRE_ROOT=1 cargo test

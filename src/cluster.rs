@@ -3,10 +3,14 @@
 //! Owns the order in which parts start and end, and nothing that they do. Invariant: when [`Cluster::shutdown`] has
 //! returned, or the cluster was dropped, nothing of it is left on the machine.
 
+#[cfg(feature = "kube")]
+mod kube;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod ranges;
+#[cfg(feature = "http")]
+pub(crate) mod wire;
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -18,7 +22,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use crate::api::{Registry, StatusError, kinds};
 use crate::apiserver::{Admission, Server, ServerConfig, ServiceRange};
 use crate::client::{Client, Condition};
-use crate::controllers;
+use crate::controllers::{self, Programmed};
 use crate::limits::NODE_READY;
 use crate::node::agent::hollow::{self, HollowNetwork};
 use crate::node::agent::{NodeAgent, NodeConfig};
@@ -211,13 +215,27 @@ impl ClusterBuilder {
         write_namespaces(&server)?;
         let threads = Threads::start(&self.world).map_err(|cause| StartError::Threads(cause.to_string()))?;
         let spawner: Arc<dyn Spawner> = threads.clone();
-        start_control_plane(&server, &self.world, &spawner);
+        #[cfg(target_os = "linux")]
+        let covered = self.node.is_some().then(linux::Coverage::default);
+        #[cfg(target_os = "linux")]
+        let programmed = covered.clone().map(|covered| Arc::new(covered) as Arc<dyn Programmed>);
+        #[cfg(not(target_os = "linux"))]
+        let programmed = None;
+        start_control_plane(programmed, &server, &self.world, &spawner);
         for add in self.reconcilers {
             add(&server, &self.world, &spawner);
         }
         let mut agents = start_hollow_nodes(self.hollow_nodes, &server, &self.world, &spawner);
+        #[cfg(feature = "http")]
+        let alarms = wire::AlarmClock::start(&self.world, &spawner);
+        #[cfg(feature = "kube")]
+        let executor = kube::Executor::start().map_err(|cause| StartError::Threads(cause.to_string()))?;
         let mut cluster = Cluster {
             client: Client::local(server.clone()),
+            #[cfg(feature = "kube")]
+            executor,
+            #[cfg(feature = "http")]
+            alarms,
             server,
             threads,
             agents: Vec::new(),
@@ -225,8 +243,8 @@ impl ClusterBuilder {
             node: None,
         };
         #[cfg(target_os = "linux")]
-        if let (Some(spec), Some(ranges)) = (self.node, ranges) {
-            let (node, agent) = linux::start(spec, ranges, &cluster.server, &self.world, &spawner)?;
+        if let (Some(spec), Some(ranges), Some(covered)) = (self.node, ranges, covered) {
+            let (node, agent) = linux::start(spec, ranges, covered, &cluster.server, &self.world, &spawner)?;
             cluster.node = Some(node);
             agents.push(agent);
         }
@@ -253,9 +271,14 @@ pub(crate) fn write_namespaces(server: &Arc<Server>) -> Result<(), StatusError> 
     Ok(())
 }
 
-/// The controllers and the scheduler of every cluster.
-pub(crate) fn start_control_plane(server: &Arc<Server>, world: &World, spawner: &Arc<dyn Spawner>) {
-    controllers::start_all(server, world, spawner);
+/// The controllers and the scheduler of every cluster. Hollow pods need no `programmed`: nobody connects to them.
+pub(crate) fn start_control_plane(
+    programmed: Option<Arc<dyn Programmed>>,
+    server: &Arc<Server>,
+    world: &World,
+    spawner: &Arc<dyn Spawner>,
+) {
+    controllers::start_all(programmed, server, world, spawner);
     Loop::start(Scheduler::new(Profile::default()), server, world, spawner);
 }
 
@@ -312,6 +335,10 @@ fn start_hollow_nodes(
 pub struct Cluster {
     server: Arc<Server>,
     client: Client,
+    #[cfg(feature = "kube")]
+    executor: kube::Executor,
+    #[cfg(feature = "http")]
+    alarms: Arc<wire::AlarmClock>,
     threads: Arc<Threads>,
     agents: Vec<NodeAgent>,
     #[cfg(target_os = "linux")]
@@ -336,6 +363,29 @@ impl Cluster {
     /// A client of the cluster.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// The cluster as a `tower` service: an HTTP request in, a response out, without a socket. For hosts with a client
+    /// of their own.
+    ///
+    /// Requests are answered by the thread that awaits the answer, unless they may block. Streams end when the cluster does.
+    #[cfg(feature = "http")]
+    pub fn wire_service(&self) -> crate::apiserver::http::Wire {
+        let blocking = Arc::new(wire::Executor(self.threads.clone()));
+        crate::apiserver::http::Wire::new(self.server.clone(), self.alarms.clone()).with_blocking(blocking)
+    }
+
+    /// A `kube::Client` of the cluster, without a socket.
+    ///
+    /// Needs no runtime to be made, belongs to none, and works from any number of them until the cluster ends.
+    ///
+    /// A request passes through a thread of the cluster on its way. A runtime whose time is paused
+    /// (`tokio::time::pause`) sees that as idling and moves its time on to the next timer; a test that sets such timers
+    /// around its requests makes its client in its own runtime instead, where nothing is passed on:
+    /// `kube::Client::new(cluster.wire_service(), "default")`. That one ends with its runtime.
+    #[cfg(feature = "kube")]
+    pub fn kube_client(&self) -> ::kube::Client {
+        self.executor.client(self.wire_service())
     }
 
     /// The door of the cluster.
@@ -367,6 +417,10 @@ impl Cluster {
     }
 
     fn end(&mut self) -> Result<(), ShutdownError> {
+        #[cfg(feature = "http")]
+        self.alarms.close();
+        #[cfg(feature = "kube")]
+        self.executor.stop();
         self.threads.stop();
         self.agents.clear();
         #[cfg(target_os = "linux")]

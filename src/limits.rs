@@ -393,3 +393,94 @@ pub const CEL_VALUE_BYTES: usize = 8 << 20;
 
 /// How many fields users may select the objects of one version of a custom resource by: upstream's.
 pub const SELECTABLE_FIELDS: usize = 8;
+/// How long a ready pod may wait to count as available until the Services that select it are programmed. As with
+/// [`DRAIN_MOST`], a proxy needs some milliseconds; two seconds only pass where it is stuck or gone.
+pub const PROGRAM_MOST: Duration = Duration::from_secs(2);
+
+/// How long an agent waits before it starts a runtime again that died soon after it was started; twice as long each
+/// time. The first restart is at once.
+pub const RUNTIME_RESTART_FIRST: Duration = Duration::from_millis(100);
+
+/// How often in a row a runtime that dies soon, or does not start, is started again: the waits add up to some 100
+/// seconds, and what is still wrong then needs a person.
+pub const RUNTIME_RESTARTS: u32 = 10;
+
+/// How long a runtime must have lived for its death to count as the first again.
+pub const RUNTIME_STEADY: Duration = Duration::from_secs(60);
+/// The most bytes of an IngressClass's controller: upstream's.
+pub const INGRESS_CONTROLLER_BYTES: usize = 250;
+/// The most bytes of a condition's reason: upstream's.
+pub const CONDITION_REASON_BYTES: usize = 1024;
+/// The most bytes of a condition's message: upstream's.
+pub const CONDITION_MESSAGE_BYTES: usize = 32 * 1024;
+/// The most pods at a time, and the most failed indexes, of an indexed Job: upstream's, so that the lists of
+/// indexes in its status stay short.
+pub const INDEXED_JOB_PODS: i32 = 100_000;
+/// From more completions than this on, an indexed Job with a limit for each index has the bounds of
+/// [`LONG_JOB_PODS`]: upstream's.
+pub const LONG_JOB_COMPLETIONS: i32 = 100_000;
+/// The most pods at a time, and the most failed indexes, of a Job with very many completions: upstream's.
+pub const LONG_JOB_PODS: i32 = 10_000;
+/// The most rules of a Job's policy for failed pods, and of its policy for success: upstream's.
+pub const JOB_POLICY_RULES: usize = 20;
+/// The most exit codes that one rule of a Job names: upstream's, as there are no more.
+pub const JOB_POLICY_EXIT_CODES: usize = 255;
+/// The most conditions of pods that one rule of a Job names: upstream's.
+pub const JOB_POLICY_CONDITIONS: usize = 20;
+/// The most bytes of the name of another controller that a Job is left to: upstream's.
+pub const JOB_MANAGED_BY_BYTES: usize = 63;
+/// The most bytes of a list of indexes in a Job's policy for success: upstream's.
+pub const JOB_INDEXES_BYTES: usize = 64 * 1024;
+/// The longest name of a CronJob: the names of its Jobs have 11 characters more, and must be labels.
+pub const CRON_JOB_NAME_BYTES: usize = 52;
+/// How many years a schedule is searched for its next time, as upstream does: one that never comes must not be
+/// looked for without end.
+pub const CRON_YEARS: i16 = 5;
+/// The longest window over which an autoscaler steadies itself, in seconds: upstream's.
+pub const SCALING_WINDOW_SECONDS: i32 = 3600;
+/// The longest period of an autoscaler's policy, in seconds: upstream's.
+pub const SCALING_PERIOD_SECONDS: i32 = 1800;
+/// The most conditions under which a webhook or a policy is asked: upstream's.
+pub const MATCH_CONDITIONS: usize = 64;
+/// The most audit annotations of a policy, and the bytes of the expression of one: upstream's.
+pub const AUDIT_ANNOTATIONS: usize = 20;
+/// See [`AUDIT_ANNOTATIONS`].
+pub const AUDIT_EXPRESSION_BYTES: usize = 5 * 1024;
+/// The most parameters of a class of storage, and the bytes of all of them: upstream's.
+pub const CLASS_PARAMETERS: usize = 512;
+/// See [`CLASS_PARAMETERS`].
+pub const CLASS_PARAMETER_BYTES: usize = 256 * 1024;
+/// The bytes of what an attached volume says of itself, and of the message of an error: upstream's.
+pub const ATTACHMENT_BYTES: usize = 256 * 1024;
+/// See [`ATTACHMENT_BYTES`].
+pub const VOLUME_ERROR_BYTES: usize = 1024;
+/// The bytes of a CSI driver's name, and of the name that it has for a node: upstream's.
+pub const CSI_DRIVER_BYTES: usize = 63;
+/// See [`CSI_DRIVER_BYTES`].
+pub const CSI_NODE_BYTES: usize = 256;
+// The wire face.
+
+/// The most bytes that a request's body may have: upstream's.
+pub const REQUEST_BYTES: usize = 3 * 1024 * 1024;
+/// How many wrong fields of one body are told: upstream's.
+pub const STRICT_ERRORS: usize = 100;
+/// How often a watch that wants them is sent a bookmark: upstream's.
+pub const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// How long a watch lasts at least where it does not say; at most twice as long: upstream's.
+pub const WATCH_LEAST: Duration = Duration::from_secs(1800);
+/// The events of a watch that are there already are sent together in pieces of about so many bytes: large enough
+/// that a piece costs little, small enough that ten thousand watches hold little.
+pub const WATCH_PIECE_BYTES: usize = 64 * 1024;
+/// The most bytes of warnings in the headers of an answer: upstream truncates at the same size.
+pub const WARNING_BYTES: usize = 4 * 1024;
+/// How deep an object or the schema of one may nest where it is merged and taken apart: deeper than any type, and far
+/// from the end of a thread's stack.
+pub const FIELDS_DEPTH: usize = 128;
+/// How deep a schema is followed for the shape of its objects; see [`FIELDS_DEPTH`].
+pub const SHAPE_DEPTH: usize = 64;
+
+/// The most managers of an object that come from updates: upstream's; older ones are merged.
+pub const UPDATE_MANAGERS: usize = 10;
+
+/// How many sets of fields are known before those that no object has any more are looked for.
+pub const INTERN_SWEEP: usize = 1024;

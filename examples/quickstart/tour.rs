@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::load::{Load, visit};
-use crate::machine::traces;
+use crate::machine::Marks;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -44,19 +44,26 @@ fn note(text: &str) {
 
 /// The whole tour.
 pub fn run() -> Outcome<()> {
-    if !private::is_root() {
+    let alone = !private::is_root();
+    if alone {
         private::enter()?;
         println!(
             "Not root: everything happens in private namespaces, without cgroup limits, and the Service address is \
              reachable from inside only."
         );
     }
-    let before = traces();
     let mut steps = Steps(Instant::now());
     let cluster = Cluster::builder().node("node-1").start()?;
     steps.done("a cluster with one node is ready");
     for warning in cluster.linux_node().into_iter().flat_map(|node| node.warnings()) {
         note(warning);
+    }
+    let marks = Marks::of(cluster.linux_node().ok_or("there is no node")?.cluster_id(), alone);
+    let seen = marks.traces();
+    for what in ["link", "route", "process", "nftables table", "folder"] {
+        if !seen.iter().any(|trace| trace.starts_with(what)) {
+            return Err(format!("no {what} of the cluster is found, and so none would be missed").into());
+        }
     }
     let toured = tour(&cluster, &mut steps);
     if toured.is_err() {
@@ -65,7 +72,7 @@ pub fn run() -> Outcome<()> {
     cluster.shutdown()?;
     steps.done("the cluster has ended");
     toured?;
-    let left: Vec<String> = traces().difference(&before).cloned().collect();
+    let left: Vec<String> = marks.traces().into_iter().collect();
     if !left.is_empty() {
         return Err(format!("left on the machine: {}", left.join(", ")).into());
     }
@@ -86,7 +93,6 @@ fn tour(cluster: &Cluster, steps: &mut Steps) -> Outcome<()> {
     steps.done("the deployment is available");
 
     let target = service_address(&client)?;
-    first_answer(target)?;
     let answers = (0..6).map(|_| visit(target)).collect::<Result<Vec<_>, _>>()?;
     note(&answers.join("\n"));
     steps.done(&format!("6 connections to the Service at {target} are answered"));
@@ -136,18 +142,6 @@ fn service_address(client: &Client) -> Outcome<SocketAddr> {
     let spec = service.spec.as_ref().ok_or("the Service has no spec")?;
     let ip: IpAddr = spec.cluster_ip.as_deref().ok_or("the Service has no address")?.parse()?;
     Ok(SocketAddr::new(ip, 80))
-}
-
-/// Waits until the Service is programmed: a deployment is available a moment before.
-fn first_answer(target: SocketAddr) -> Outcome<()> {
-    let began = Instant::now();
-    loop {
-        match visit(target) {
-            Ok(_) => return Ok(()),
-            Err(cause) if began.elapsed() > PATIENCE => return Err(cause.into()),
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
 }
 
 fn expect_version(target: SocketAddr, version: &str) -> Outcome<()> {

@@ -3,6 +3,7 @@
 //!
 //! Owns the texts that users and their programs read; knows no HTTP beyond the code of each reason.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub enum Reason {
     NotFound,
     /// 405: the kind has no such verb.
     MethodNotAllowed,
+    /// 406: no form of the answer is acceptable.
+    NotAcceptable,
     /// 409: an object of that name is there.
     AlreadyExists,
     /// 409: the object has changed since it was read, or a precondition does not hold.
@@ -51,6 +54,7 @@ impl Reason {
             Reason::Forbidden => 403,
             Reason::NotFound => 404,
             Reason::MethodNotAllowed => 405,
+            Reason::NotAcceptable => 406,
             Reason::AlreadyExists | Reason::Conflict => 409,
             Reason::Expired => 410,
             Reason::RequestEntityTooLarge => 413,
@@ -148,11 +152,13 @@ impl StatusError {
 
     /// `Pod "x" is invalid: spec.containers: Required value`.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<FieldError>) -> StatusError {
-        let list = match causes.as_slice() {
-            [one] => one.to_string(),
-            many => {
-                format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-            }
+        // What is said twice, in the same words, stands in the sentence once.
+        let mut seen = HashSet::new();
+        let said = causes.iter().map(ToString::to_string).filter(|cause| seen.insert(cause.clone()));
+        let said: Vec<String> = said.collect();
+        let list = match said.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
         };
         let message = format!("{} \"{name}\" is invalid: {list}", qualified(group, kind));
         StatusError { causes, ..StatusError::about(Reason::Invalid, group, kind, name, message) }
@@ -212,6 +218,8 @@ pub enum Problem {
     Duplicate,
     /// The value breaks a rule.
     Invalid,
+    /// The value breaks a rule, and is too large or too internal to be shown.
+    InvalidUnshown,
     /// Not one of the values allowed.
     NotSupported,
     /// It may not be set here.
@@ -224,8 +232,8 @@ pub enum Problem {
     Internal,
     /// A value of the wrong type.
     TypeInvalid,
-    /// The value breaks a rule, and is too large to be shown.
-    InvalidUnshown,
+    /// Another manager owns the field: a server-side apply says so in the detail.
+    ManagerConflict,
 }
 
 impl Problem {
@@ -235,14 +243,14 @@ impl Problem {
             Problem::NotFound => "FieldValueNotFound",
             Problem::Required => "FieldValueRequired",
             Problem::Duplicate => "FieldValueDuplicate",
-            Problem::Invalid => "FieldValueInvalid",
+            Problem::Invalid | Problem::InvalidUnshown => "FieldValueInvalid",
             Problem::NotSupported => "FieldValueNotSupported",
             Problem::Forbidden => "FieldValueForbidden",
             Problem::TooLong => "FieldValueTooLong",
             Problem::TooMany => "FieldValueTooMany",
             Problem::Internal => "InternalError",
             Problem::TypeInvalid => "FieldValueTypeInvalid",
-            Problem::InvalidUnshown => "FieldValueInvalid",
+            Problem::ManagerConflict => "FieldManagerConflict",
         }
     }
 
@@ -251,13 +259,14 @@ impl Problem {
             Problem::NotFound => "Not found",
             Problem::Required => "Required value",
             Problem::Duplicate => "Duplicate value",
-            Problem::Invalid => "Invalid value",
+            Problem::Invalid | Problem::InvalidUnshown => "Invalid value",
             Problem::NotSupported => "Unsupported value",
             Problem::Forbidden => "Forbidden",
             Problem::TooLong => "Too long",
             Problem::TooMany => "Too many",
             Problem::Internal => "Internal error",
-            Problem::TypeInvalid | Problem::InvalidUnshown => "Invalid value",
+            Problem::TypeInvalid => "Invalid value",
+            Problem::ManagerConflict => "Conflict",
         }
     }
 }
@@ -265,15 +274,18 @@ impl Problem {
 impl FieldError {
     /// The message without the field's path: `Invalid value: "x": must be …`.
     pub fn body(&self) -> String {
+        if self.problem == Problem::ManagerConflict {
+            return self.detail.clone();
+        }
         let words = self.problem.words();
         let shows_value = !matches!(
             self.problem,
             Problem::Required
                 | Problem::Forbidden
+                | Problem::InvalidUnshown
                 | Problem::TooLong
                 | Problem::Internal
                 | Problem::TooMany
-                | Problem::InvalidUnshown
         );
         let value = match &self.value {
             Value::Object(_) | Value::Array(_) => self.value.to_string(),
@@ -387,6 +399,11 @@ impl FieldErrors {
     /// The value breaks a rule.
     pub fn invalid(&mut self, field: &FieldPath<'_>, value: impl Into<Value>, detail: impl Into<String>) {
         self.push(Problem::Invalid, field, value.into(), detail);
+    }
+
+    /// The value breaks a rule, and is not shown.
+    pub fn invalid_unshown(&mut self, field: &FieldPath<'_>, detail: impl Into<String>) {
+        self.push(Problem::InvalidUnshown, field, Value::Null, detail);
     }
 
     /// The value breaks each of these rules (nothing is added for none).

@@ -188,6 +188,22 @@ pub fn read(text: impl AsRef<[u8]>) -> Result<Vec<Document>, ManifestError> {
     Ok(documents)
 }
 
+/// Reads a text that is one value, as the body of a request is: an API server does not look for further documents
+/// there. Answers the keys that are there twice too, with their lines; of those the last counts.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn read_one(text: impl AsRef<[u8]>) -> Result<(Value, Vec<(usize, String)>), ManifestError> {
+    let bytes = text.as_ref();
+    let whole = |problem| ManifestError { document: 1, line: 1, field: String::new(), problem };
+    if bytes.len() > MANIFEST_BYTES {
+        return Err(whole(Problem::Large));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| whole(Problem::NotText))?;
+    let (node, doubled) = yaml::document(text.strip_prefix('\u{feff}').unwrap_or(text))?;
+    Ok((node.map_or(Value::Null, |node| node.to_value()), doubled))
+}
+
 /// The documents' trees. What begins like a JSON object is tried as JSON first, which YAML does not contain in
 /// every detail.
 fn roots(text: &str) -> Result<Vec<Arc<Node>>, ManifestError> {

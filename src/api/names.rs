@@ -26,6 +26,7 @@ pub const PORT_NAME_BYTES: usize = 15;
 
 const LABEL_1123: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN_1123: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+const WILDCARD_1123: &str = r"\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 const SUBDOMAIN_UNDERSCORE: &str = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
 const LABEL_1035: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const LABEL_KEY: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
@@ -55,6 +56,20 @@ pub fn is_dns1123_subdomain(value: &str) -> Vec<String> {
     let mut wrong = too_long(value, DNS_SUBDOMAIN_BYTES);
     if !matches_subdomain(value) {
         wrong.push(subdomain_error());
+    }
+    wrong
+}
+
+/// A subdomain of DNS below any name: `*.example.com`.
+pub fn is_wildcard_dns1123_subdomain(value: &str) -> Vec<String> {
+    let mut wrong = too_long(value, DNS_SUBDOMAIN_BYTES);
+    if !value.strip_prefix("*.").is_some_and(matches_subdomain) {
+        wrong.push(pattern_error(
+            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must \
+             consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+            WILDCARD_1123,
+            &["*.example.com"],
+        ));
     }
     wrong
 }

@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::FieldErrors;
+use super::fields::{Outline, OutlineKeys};
+use super::shape::Node;
 
 /// The name of an object within its kind: `namespace/name`, or just the name for cluster-wide kinds.
 ///
@@ -95,6 +97,18 @@ pub struct Column {
     pub wide: bool,
 }
 
+impl Column {
+    /// A column that is always shown.
+    pub const fn shown(name: &'static str) -> Column {
+        Column { name, wide: false }
+    }
+
+    /// A column of the wide form.
+    pub const fn wide(name: &'static str) -> Column {
+        Column { name, wide: true }
+    }
+}
+
 /// What an index term is called. A kind declares its terms; the store looks them up.
 pub type TermName = &'static str;
 
@@ -140,7 +154,7 @@ impl ServedName {
 /// strategies. One file a kind implements it (`kinds/pod.rs`), one line registers it.
 ///
 /// The door calls it in this order. Create: `prepare_create`, `set_defaults`, `canonicalise`, admission,
-/// `validate`. Update: `set_defaults`, `prepare_update`, `canonicalise`, admission, `validate`,
+/// `validate`, `validate_create`. Update: `set_defaults`, `prepare_update`, `canonicalise`, admission, `validate`,
 /// `validate_update`. Write of the status: `set_defaults`, `prepare_status`, `canonicalise`, `validate_status`. Metadata
 /// (names, labels, annotations, owners, finalizers, immutable fields) is validated by the door for every kind
 /// alike; a kind validates its own name by [`Kind::validate_name`].
@@ -161,13 +175,15 @@ pub trait Kind:
     const SCOPE: Scope;
     /// Short names (`po`).
     const SHORT_NAMES: &'static [&'static str] = &[];
-    /// The groups of kinds that it belongs to (`all`).
+    /// The groups of kinds that it is listed with (`all`).
     const CATEGORIES: &'static [&'static str] = &[];
     /// The names under which it is served besides its own, which is that of the storage version. Highest
     /// priority first.
     const ALSO_SERVED: &'static [ServedName] = &[];
     /// Whether it has a `status` subresource.
     const HAS_STATUS: bool;
+    /// Whether it has a `scale` subresource (`spec.replicas`, `status.replicas`, `spec.selector`).
+    const HAS_SCALE: bool = false;
     /// Those of the terms that [`Kind::terms`] gives by which the store indexes: few, since each costs memory and
     /// time at every write. The others can be selected by, at the cost of a scan.
     const TERMS: &'static [TermName] = &[];
@@ -178,8 +194,14 @@ pub trait Kind:
     const GRACEFUL_DELETION: bool = false;
     /// Whether a finalizer need neither be a known one nor qualified by a domain.
     const ANY_FINALIZER: bool = false;
+    /// Whether a deletion that says nothing of its dependents leaves them alone, as some old kinds do; those of
+    /// the others are collected.
+    const ORPHANS_DEPENDENTS: bool = false;
     /// The columns after `Name`.
     const COLUMNS: &'static [Column] = &[];
+    /// The fields, besides those that are quantities in every kind (`requests`, `capacity`), whose values are
+    /// quantities or maps of them: a user may write those as numbers.
+    const QUANTITIES: &'static [&'static str] = &[];
 
     /// Brings JSON from one of its versions to another, both named as apiVersion; apiVersion and kind
     /// themselves are set afterwards.
@@ -207,12 +229,23 @@ pub trait Kind:
         let _ = old;
     }
 
+    /// Stamps times that only the server can give: of a creation (`old` is none), or of a write of the whole object or
+    /// of its status. Comes right after the `prepare` of the write.
+    fn stamp(&mut self, old: Option<&Self>, now: Timestamp) {
+        let _ = (old, now);
+    }
+
     /// Brings the object into the form that decoding its JSON would give: times without fractions of a
     /// second, quantities in canonical form, empty lists and maps as upstream stores them. Metadata is done by the door.
     fn canonicalise(&mut self) {}
 
     /// Collects what is wrong with the object.
     fn validate(&self, errors: &mut FieldErrors) {
+        let _ = errors;
+    }
+
+    /// Collects what is wrong with the object that only its creation checks: upstream lets later changes pass.
+    fn validate_create(&self, errors: &mut FieldErrors) {
         let _ = errors;
     }
 
@@ -273,6 +306,14 @@ pub trait Object: Any + Send + Sync + fmt::Debug {
     fn type_name(&self) -> (&str, &str);
     /// Appends its whole JSON.
     fn encode(&self, out: &mut Vec<u8>);
+    /// The outline of the fields that it speaks of; equal ones speak of the same. `node` is the root of its kind's
+    /// shape.
+    fn outline(&self, keys: OutlineKeys, seed: u64, node: Node<'_>) -> u128 {
+        let mut json = Vec::new();
+        self.encode(&mut json);
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
+        Outline::of(keys, seed, node, &value)
+    }
     /// A copy.
     fn clone_object(&self) -> Box<dyn Object>;
     /// For downcasts.
@@ -299,6 +340,10 @@ impl<K: Kind> Object for K {
     fn encode(&self, out: &mut Vec<u8>) {
         // Serialising our own typed objects into memory cannot fail: their map keys are strings.
         let _ = serde_json::to_writer(out, self);
+    }
+
+    fn outline(&self, keys: OutlineKeys, seed: u64, node: Node<'_>) -> u128 {
+        Outline::of(keys, seed, node, self)
     }
 
     fn clone_object(&self) -> Box<dyn Object> {

@@ -1,10 +1,13 @@
 //! Patches that know no types: JSON merge patch (RFC 7386) and JSON patch (RFC 6902).
 //!
 //! Owns how a patch changes a JSON value, with the tolerance of upstream's library where that is wider than the
-//! RFC. Does not know strategic merge, which needs the types, nor which fields a patch may touch.
+//! RFC. Does not know which fields a patch may touch. The strategic merge patch, which needs the types, is in
+//! [`strategic`].
 //!
 //! Invariant: a JSON patch that fails changes nothing, and one that succeeds leaves no value deeper than the
 //! limit.
+
+pub mod strategic;
 
 use serde_json::Value;
 
@@ -153,6 +156,24 @@ impl JsonPatch {
     pub fn decode(body: &[u8]) -> Result<JsonPatch, PatchError> {
         let value = serde_json::from_slice(body).map_err(|error| PatchError::Form(error.to_string()))?;
         JsonPatch::from_value(value)
+    }
+
+    /// Whether an operation reads or writes the value at a path, something in it, or something that holds it.
+    pub fn touches(&self, path: &str) -> bool {
+        let meets = |pointer: &Pointer| {
+            let other = pointer.text.as_str();
+            let below = |outer: &str, inner: &str| {
+                inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            below(other, path) || below(path, other)
+        };
+        self.operations.iter().any(|operation| match operation {
+            Operation::Add { path, .. }
+            | Operation::Remove { path }
+            | Operation::Replace { path, .. }
+            | Operation::Test { path, .. } => meets(path),
+            Operation::Move { from, path } | Operation::Copy { from, path } => meets(from) || meets(path),
+        })
     }
 
     /// Takes a value for a patch. An operation without a value has null for one, as upstream has it.

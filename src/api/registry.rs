@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::error::{FieldErrors, StatusError};
 use super::object::{Column, Kind, Object, Scope, TermName, Terms};
+use super::shape::Shape;
 use built_in::BuiltIn;
 use retired::Retired;
 
@@ -116,6 +117,8 @@ pub struct KindInfo {
     pub graceful_deletion: bool,
     /// A finalizer need neither be a known one nor qualified by a domain.
     pub any_finalizer: bool,
+    /// A deletion that says nothing of its dependents orphans them.
+    pub orphans_dependents: bool,
     /// The index terms of its objects.
     pub terms: &'static [TermName],
     /// The fields that users may select by, and the term of each.
@@ -184,6 +187,10 @@ pub trait Strategy: Send + Sync {
         let _ = version;
         self.row(object, now).into_iter().map(Value::String).collect()
     }
+    /// How its objects are merged and owned. Where nothing is said, maps are owned field by field, lists as a whole.
+    fn shape(&self) -> Shape {
+        Shape::unknown()
+    }
     /// Decodes a body: JSON with or without apiVersion and kind.
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
     /// Decodes a JSON value of any of the versions; a field of the wrong type is named.
@@ -191,6 +198,11 @@ pub trait Strategy: Send + Sync {
     /// Decodes a JSON value as a user wrote it: a field of the wrong type or one that the kind has not is
     /// named.
     fn check_fields(&self, value: &Value) -> Result<(), WrongField>;
+    /// Decodes a JSON value of any of the versions and names every field that the version has not, in the order of
+    /// the value.
+    fn decode_fields(&self, value: Value) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+        Ok((self.decode_value(value)?, Vec::new()))
+    }
     /// An object with nothing in it.
     fn empty(&self) -> Box<dyn Object>;
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String>;
@@ -198,8 +210,12 @@ pub trait Strategy: Send + Sync {
     fn prepare_create(&self, object: &mut dyn Object);
     fn prepare_update(&self, object: &mut dyn Object, old: &dyn Object);
     fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object);
+    fn stamp(&self, object: &mut dyn Object, old: Option<&dyn Object>, now: Timestamp) {
+        let _ = (object, old, now);
+    }
     fn canonicalise(&self, object: &mut dyn Object);
     fn validate(&self, object: &dyn Object, errors: &mut FieldErrors);
+    fn validate_create(&self, object: &dyn Object, errors: &mut FieldErrors);
     fn validate_update(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors);
     fn validate_status(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors);
     fn moves_generation(&self, object: &dyn Object, old: &dyn Object) -> bool;

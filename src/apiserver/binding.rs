@@ -49,7 +49,8 @@ impl Server {
                 kind,
                 key: key.clone(),
                 expect: Expect::At(current.header.revision),
-                put: Some(encode::draft(&*strategy, Box::new(pod))?),
+                // Upstream does not track a binding either.
+                put: Some(encode::draft(&*strategy, Box::new(pod), current.header.managed.clone())?),
             };
             match self.store.commit(proposal) {
                 Ok(record) => return Ok(record),

@@ -61,7 +61,10 @@ impl Server {
             let put = match judge(strategy, &*old, options, self.now()) {
                 Verdict::Leave => return Ok(current),
                 Verdict::Remove => None,
-                Verdict::Mark(object) => Some(encode::draft(strategy, object)?),
+                Verdict::Mark(object) => {
+                    // Upstream does not track the mark either.
+                    Some(encode::draft(strategy, object, current.header.managed.clone())?)
+                }
             };
             if options.dry_run {
                 return Ok(match put {
@@ -130,7 +133,9 @@ fn judge(strategy: &dyn Strategy, old: &dyn Object, options: &DeleteOptions, now
     let grace = if graceful { strategy.grace_period(old, options.grace_period_seconds).max(0) } else { 0 };
     let marked = old.meta().deletion_timestamp.is_some();
     let mut object = old.clone_object();
-    set_propagation(object.meta_mut(), options.propagation);
+    let orphans = strategy.info().orphans_dependents && !has_propagation(object.meta());
+    let propagation = options.propagation.or(orphans.then_some(Propagation::Orphan));
+    set_propagation(object.meta_mut(), propagation);
     let held =
         strategy.held_back(&*object) || object.meta().finalizers.as_ref().is_some_and(|f| !f.is_empty());
     let set_deadline = |meta: &mut ObjectMeta, from: Timestamp, seconds: i64| {
@@ -178,6 +183,11 @@ fn judge(strategy: &dyn Strategy, old: &dyn Object, options: &DeleteOptions, now
         true => Verdict::Mark(object),
         false => Verdict::Leave,
     }
+}
+
+/// Whether the object's finalizers say already what becomes of its dependents.
+fn has_propagation(meta: &ObjectMeta) -> bool {
+    meta.finalizers.iter().flatten().any(|finalizer| finalizer == ORPHAN || finalizer == FOREGROUND)
 }
 
 /// The finalizers that a propagation policy asks for.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::custom::Definitions;
+use crate::api::fields::ManagedFields;
 use crate::api::{KindId, KindInfo, Object, ObjectKey, Registry, StatusError, Strategy, Terms};
 use crate::limits::ENCODE_ROOM;
 use crate::store::{self, Draft, Owner, ReadFacts, Record};
@@ -28,8 +29,31 @@ pub(super) fn encode_body(info: &KindInfo, object: &mut dyn Object) -> Bytes {
     Bytes::copy_from_slice(&json)
 }
 
-/// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
+/// The JSON of an object as it would be stored.
+pub(super) fn value_of(object: &dyn Object) -> serde_json::Value {
+    let mut json = Vec::with_capacity(ENCODE_ROOM);
+    object.encode(&mut json);
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
+/// The JSON of a stored object as it is served: with apiVersion, kind, resourceVersion and managedFields.
 pub(super) fn full_value(info: &KindInfo, record: &store::Record) -> serde_json::Value {
+    let mut value = value_without_managers(info, record);
+    if let Some(managed) = &record.header.managed {
+        value["metadata"]["managedFields"] = managed_value(managed);
+    }
+    value
+}
+
+/// The list of who owns what, as a value.
+pub(super) fn managed_value(managed: &ManagedFields) -> serde_json::Value {
+    let mut json = Vec::new();
+    managed.write_json(&mut json);
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
+/// The same without managedFields, which most writes have no use for.
+pub(super) fn value_without_managers(info: &KindInfo, record: &store::Record) -> serde_json::Value {
     let mut value: serde_json::Value = serde_json::from_slice(record.body()).unwrap_or_default();
     value["apiVersion"] = info.api_version.clone().into();
     value["kind"] = info.kind.clone().into();
@@ -54,10 +78,12 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
     let meta = object.meta();
     let mut terms = Terms::default();
     strategy.terms(object, &mut terms);
-    let (terms, fields) = terms.list.into_iter().partition(|(name, _)| strategy.info().terms.contains(name));
+    let pairs = |indexed: bool| {
+        terms.list.iter().filter(move |(name, _)| strategy.info().terms.contains(name) == indexed)
+    };
     store::Facts {
-        uid: meta.uid.clone().unwrap_or_default(),
-        labels: meta.labels.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        uid: Arc::from(meta.uid.as_deref().unwrap_or_default()),
+        labels: meta.labels.iter().flatten().collect(),
         owners: meta
             .owner_references
             .iter()
@@ -70,17 +96,22 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
             .collect(),
         deleting: meta.deletion_timestamp.is_some(),
         has_finalizers: meta.finalizers.as_ref().is_some_and(|list| !list.is_empty()),
-        terms,
-        fields,
+        terms: pairs(true).map(|(name, value)| (name, value)).collect(),
+        fields: pairs(false).map(|(name, value)| (name, value)).collect(),
+        managed: None,
     }
 }
 
 /// An object, encoded and with its facts, ready to be proposed.
 ///
 /// Errors: the object is not of the storage version and could not be converted.
-pub(super) fn draft(strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
+pub(super) fn draft(
+    strategy: &dyn Strategy,
+    object: Box<dyn Object>,
+    managed: Option<Arc<ManagedFields>>,
+) -> Result<Draft, StatusError> {
     let mut object = strategy.to_stored(object)?;
-    let facts = facts(strategy, &*object);
+    let facts = store::Facts { managed, ..facts(strategy, &*object) };
     let body = encode_body(strategy.info(), &mut *object);
     Ok(Draft { body, facts, view: Some(object) })
 }

@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Server;
 use super::options::{ListParams, RevisionMatch};
+use super::{Server, base64};
 use crate::api::selector::{FieldSelector, Selector};
 use crate::api::{FieldErrors, FieldPath, KindId, KindInfo, ObjectKey, Reason, StatusError, TermName};
+use serde_json::{Value, json};
+
 use crate::store::{Change, Header, Record, Revision, Select, Snapshot};
 
 /// One piece of a list, or all of it.
@@ -224,17 +226,21 @@ fn check_params(params: &ListParams) -> Result<(), StatusError> {
 /// The revision of the list and the key at which its next piece begins.
 fn begin(params: &ListParams, present: Revision) -> Result<(Revision, String), StatusError> {
     if let Some(text) = params.continue_token.as_deref().filter(|text| !text.is_empty()) {
-        let bad = || StatusError::bad_request("invalid continue token: continue key is not valid");
-        let (revision, key) = text.split_once('.').ok_or_else(bad)?;
-        let revision = revision.parse().map(Revision).map_err(|_| bad())?;
+        let bad = |why: String| StatusError::bad_request(format!("invalid continue token: {why}"));
+        let token = Token::decode(text).map_err(bad)?;
+        let revision = match token.revision {
+            // Whoever goes on without the first piece's revision gets the present.
+            -1 => present,
+            revision => u64::try_from(revision).map(Revision).map_err(|_| bad(NOT_VALID.to_owned()))?,
+        };
         if revision > present {
-            return Err(bad());
+            return Err(bad(NOT_VALID.to_owned()));
         }
         if !matches!(params.resource_version.as_str(), "" | "0") {
             let why = "specifying resource version is not allowed when using continue";
             return Err(StatusError::bad_request(why));
         }
-        return Ok((revision, unhex(key).ok_or_else(bad)?));
+        return Ok((revision, token.key));
     }
     let asked = match params.resource_version.as_str() {
         "" | "0" => return Ok((present, String::new())),
@@ -251,20 +257,54 @@ fn begin(params: &ListParams, present: Revision) -> Result<(Revision, String), S
     Ok((if exact { asked } else { asked.max(present) }, String::new()))
 }
 
-/// A token: the revision, and the key in hexadecimal.
-fn token(revision: Revision, key: &str) -> String {
-    use std::fmt::Write;
-    let mut text = format!("{revision}.");
-    for byte in key.bytes() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+/// Where a list goes on: upstream's token, an opaque text to users.
+struct Token {
+    /// The revision of the first piece; -1 for whatever is present.
+    revision: i64,
+    /// The key at which the next piece begins.
+    key: String,
 }
 
-fn unhex(text: &str) -> Option<String> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
+const NOT_VALID: &str = "continue key is not valid";
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+impl Token {
+    fn encode(&self) -> String {
+        let (revision, key) = (self.revision, &self.key);
+        base64::encode(json!({ "v": TOKEN_VERSION, "rv": revision, "start": key }).to_string().as_bytes())
     }
-    let bytes = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok());
-    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
+
+    fn decode(text: &str) -> Result<Token, String> {
+        let bytes = base64::decode(text).map_err(|why| format!("{NOT_VALID}: {why}"))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|why| format!("{NOT_VALID}: {why}"))?;
+        let version = value["v"].as_str().unwrap_or_default();
+        if version != TOKEN_VERSION {
+            return Err(format!("{NOT_VALID}: server does not recognize this encoded version {version}"));
+        }
+        let revision = value["rv"].as_i64().unwrap_or(0);
+        if revision == 0 {
+            return Err(format!(
+                "{NOT_VALID}: incorrect encoded start resourceVersion (version {TOKEN_VERSION})"
+            ));
+        }
+        let key = value["start"].as_str().unwrap_or_default().to_owned();
+        if key.is_empty() {
+            return Err(format!("{NOT_VALID}: encoded start key empty (version {TOKEN_VERSION})"));
+        }
+        if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(format!("{NOT_VALID}: {key}"));
+        }
+        Ok(Token { revision, key })
+    }
+}
+
+fn token(revision: Revision, key: &str) -> String {
+    Token { revision: i64::try_from(revision.0).unwrap_or(i64::MAX), key: key.to_owned() }.encode()
+}
+
+/// The token that goes on where another one does, at whatever is present; `None` for text that is no token.
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+pub(super) fn present_token(text: &str) -> Option<String> {
+    let token = Token::decode(text).ok()?;
+    Some(Token { revision: -1, ..token }.encode())
 }

@@ -9,12 +9,18 @@
 
 mod addresses;
 pub mod admission;
+mod base64;
 mod binding;
 mod custom;
 mod delete;
 mod encode;
+#[cfg(feature = "http")]
+pub mod http;
+mod ledger;
 mod list;
 mod options;
+mod patch;
+mod pod_faces;
 mod watch;
 mod write;
 
@@ -29,15 +35,17 @@ pub use admission::{Admission, Attempt, Operation};
 pub use custom::MakeConverter;
 pub use list::Page;
 pub use options::{
-    DeleteOptions, Face, ListParams, Propagation, RevisionMatch, WatchFrom, WatchParams, WriteOptions,
+    DeleteOptions, Face, FieldValidation, ListParams, Propagation, RevisionMatch, Warnings, WatchFrom,
+    WatchParams, WriteOptions,
 };
+pub use patch::Patch;
 pub use watch::{Watch, WatchError, WatchEvent};
-pub use write::Patch;
 
 use crate::api::{KindId, ObjectKey, Registry, StatusError, Strategy};
 use crate::store::{Backend, Record, Store};
 use crate::world::World;
 use addresses::Addresses;
+use ledger::Ledger;
 
 /// The door. Shared by everyone in an [`Arc`].
 pub struct Server {
@@ -47,6 +55,7 @@ pub struct Server {
     /// Links of the host are in the chain: what they change is defaulted again.
     has_own_links: bool,
     addresses: Addresses,
+    ledger: Ledger,
 }
 
 /// What a door is made of.
@@ -73,7 +82,8 @@ impl Server {
         let mut admission = admission::builtin();
         admission.extend(config.admission);
         let addresses = Addresses::new(config.services);
-        Arc::new(Server { store, world: config.world, admission, has_own_links, addresses })
+        let ledger = Ledger::default();
+        Arc::new(Server { store, world: config.world, admission, has_own_links, addresses, ledger })
     }
 
     /// The store, for snapshots and followers. It is written through the door alone.
@@ -96,7 +106,7 @@ impl Server {
         self.store.get(kind, key.as_str()).ok_or_else(|| self.not_found(kind, key))
     }
 
-    /// The JSON of a stored object as it is served: with apiVersion, kind and resourceVersion.
+    /// The JSON of a stored object as it is served: with apiVersion, kind, resourceVersion and managedFields.
     pub fn value(&self, record: &Record) -> serde_json::Value {
         let strategy = self.strategy(record.header.kind);
         let value = encode::value_in(&*strategy, record, 0);

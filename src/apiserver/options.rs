@@ -1,5 +1,9 @@
 //! What a request may say besides the object itself.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use crate::api::selector::{FieldSelector, Selector};
 
 /// Which part of an object a write is about.
@@ -9,6 +13,10 @@ pub enum Face {
     Main,
     /// `status`; the rest stays as it is.
     Status,
+    /// A Pod's `ephemeralcontainers`: those may be added, and nothing else changes.
+    EphemeralContainers,
+    /// A Pod's `resize`: the cpu and memory of its containers.
+    Resize,
     /// A Namespace's `finalize`: `spec.finalizers` alone.
     Finalize,
 }
@@ -23,7 +31,52 @@ pub struct WriteOptions {
     /// In which of the kind's versions a patch is told; 0 is the storage version. An object that is written whole
     /// says so itself.
     pub version: usize,
+    /// What becomes of fields that the kind has not.
+    pub field_validation: FieldValidation,
+    /// Where what the writer should know, and what is no error, is put.
+    pub warnings: Warnings,
 }
+
+/// What becomes of fields that a kind has not, and of fields that are there twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldValidation {
+    /// They are dropped in silence.
+    #[default]
+    Ignore,
+    /// They are dropped, and the writer is warned.
+    Warn,
+    /// The write is refused.
+    Strict,
+}
+
+/// What a writer is told beside the answer; shared by the parts that its write passes through.
+#[derive(Clone, Debug, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Adds a sentence, once.
+    pub fn add(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut list = self.0.lock();
+        if !list.contains(&text) {
+            list.push(text);
+        }
+    }
+
+    /// Takes out what has been said.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+impl PartialEq for Warnings {
+    /// What is said on the way is no part of how to write.
+    fn eq(&self, _other: &Warnings) -> bool {
+        true
+    }
+}
+
+impl Eq for Warnings {}
 
 /// What becomes of the objects that the deleted one owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -38,17 +39,30 @@ pub enum WatchError {
     Gone,
 }
 
-/// Blocks a thread until there is something new.
+/// Tells whoever waits, a thread or a task, that there is something new.
 #[derive(Default)]
 struct Bell {
-    rung: Mutex<bool>,
+    rung: Mutex<Rung>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Rung {
+    yes: bool,
+    /// The task that waits, if one does.
+    task: Option<Waker>,
 }
 
 impl Wake for Bell {
     fn wake(&self) {
-        *self.rung.lock() = true;
+        let mut rung = self.rung.lock();
+        rung.yes = true;
+        let task = rung.task.take();
+        drop(rung);
         self.changed.notify_one();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 }
 
@@ -142,21 +156,35 @@ impl Watch {
         }
     }
 
+    /// The next event for a task, which is woken when there is one. Needs no thread.
+    pub fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<WatchEvent, WatchError>> {
+        if let Some(event) = self.ready.pop_front() {
+            return Poll::Ready(Ok(event));
+        }
+        // The task is named before looking: what comes while we look wakes it.
+        self.bell.rung.lock().task = Some(task.waker().clone());
+        match self.try_next() {
+            Ok(None) => Poll::Pending,
+            Ok(Some(event)) => Poll::Ready(Ok(event)),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
     fn wait(&mut self, most: Option<Duration>) -> Result<Option<WatchEvent>, WatchError> {
         loop {
             // Lowered before looking: what comes while we look rings again.
-            *self.bell.rung.lock() = false;
+            self.bell.rung.lock().yes = false;
             if let Some(event) = self.try_next()? {
                 return Ok(Some(event));
             }
             let mut rung = self.bell.rung.lock();
-            if *rung {
+            if rung.yes {
                 continue;
             }
             match most {
                 None => self.bell.changed.wait(&mut rung),
                 Some(most) => {
-                    if self.bell.changed.wait_for(&mut rung, most).timed_out() && !*rung {
+                    if self.bell.changed.wait_for(&mut rung, most).timed_out() && !rung.yes {
                         return Ok(None);
                     }
                 }

@@ -2,41 +2,43 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde_json::Value;
-
 use super::addresses::Reservation;
 use super::admission::{Attempt, Operation};
+use super::ledger::Entrant;
 use super::options::{Face, WriteOptions};
-use super::{Server, encode};
-use crate::api::patch::{self, JsonPatch};
+use super::{Server, encode, pod_faces};
+use crate::api::fields::ManagedFields;
 use crate::api::{
-    FieldError, FieldErrors, FieldPath, KindId, KindInfo, Object, ObjectKey, Reason, Scope, StatusError,
-    Strategy, kinds, meta,
+    FieldError, FieldErrors, FieldPath, KindId, Object, ObjectKey, Reason, Scope, StatusError, Strategy,
+    kinds, meta,
 };
-use crate::limits::{CONFLICT_RETRIES, GENERATED_NAME_TRIES, OBJECT_BYTES};
+use crate::limits::{CONFLICT_RETRIES, FIELD_MANAGER_BYTES, GENERATED_NAME_TRIES, OBJECT_BYTES};
 use crate::store::{Draft, Expect, Proposal, Record, Refused, Revision, Snapshot};
 use crate::world::new_uid;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
-/// A change of an object, told as the difference.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Patch {
-    /// RFC 7386: what is given replaces, `null` deletes, lists are replaced whole.
-    Merge(Value),
-    /// RFC 6902: a list of operations.
-    Json(JsonPatch),
+/// The new object of a change, and who owns what of it, if that is known already.
+pub(super) struct Made {
+    pub object: Box<dyn Object>,
+    pub account: Option<Option<Arc<ManagedFields>>>,
 }
 
 /// Makes the new object of a change from the present one.
-type Make<'a> = &'a mut dyn FnMut(&Record) -> Result<Box<dyn Object>, StatusError>;
+pub(super) type Make<'a> = &'a mut dyn FnMut(&Record) -> Result<Made, StatusError>;
+
+/// What a new object says of its managed fields, or who owns what of it, if that is known already.
+pub(super) enum Tracking {
+    Given(Option<Vec<ManagedFieldsEntry>>),
+    Known(Option<Arc<ManagedFields>>),
+}
 
 pub(super) fn failed(refused: Refused) -> StatusError {
     StatusError::new(Reason::InternalError, refused.to_string())
 }
 
-const MODIFIED: &str =
+pub(super) const MODIFIED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Server {
@@ -54,6 +56,18 @@ impl Server {
         &self,
         kind: KindId,
         mut object: Box<dyn Object>,
+        options: &WriteOptions,
+    ) -> Result<Arc<Record>, StatusError> {
+        check_options("CreateOptions", options, false)?;
+        let given = object.meta_mut().managed_fields.take();
+        self.create_tracked(kind, object, Tracking::Given(given), options)
+    }
+
+    pub(super) fn create_tracked(
+        &self,
+        kind: KindId,
+        mut object: Box<dyn Object>,
+        tracking: Tracking,
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
@@ -77,7 +91,7 @@ impl Server {
             } else {
                 std::mem::replace(&mut object, strategy.empty())
             };
-            match self.create_named(kind, strategy, attempt, options) {
+            match self.create_named(kind, strategy, attempt, &tracking, options) {
                 Err(taken) if taken.is_already_exists() && tries > 0 => {}
                 Err(mut taken) if taken.is_already_exists() && base.is_some() => {
                     taken.message = format!(
@@ -96,14 +110,24 @@ impl Server {
         kind: KindId,
         strategy: &dyn Strategy,
         mut object: Box<dyn Object>,
+        tracking: &Tracking,
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let info = strategy.info();
         let snapshot = self.store.snapshot();
         let key = ObjectKey::of(object.meta());
         strategy.prepare_create(&mut *object);
+        strategy.stamp(&mut *object, None, self.now());
         strategy.set_defaults(&mut *object);
         strategy.canonicalise(&mut *object);
+        // What admission adds is nobody's.
+        let account = match tracking {
+            Tracking::Known(account) => account.clone(),
+            Tracking::Given(given) => {
+                let entrant = self.entrant(kind, strategy, Face::Main, options);
+                self.ledger.created(&entrant, &*object, given.as_deref())
+            }
+        };
         let attempt = Attempt {
             operation: Operation::Create,
             strategy,
@@ -120,12 +144,13 @@ impl Server {
             meta::validate_standard_finalizers(object.meta(), &mut errors);
         }
         strategy.validate(&*object, &mut errors);
+        strategy.validate_create(&*object, &mut errors);
         check(strategy, &key, errors)?;
         for link in &self.admission {
             link.validate(&attempt, Some(&*object))?;
         }
         let _reserved = self.allocate(&mut *object, None)?;
-        let draft = self.draft(strategy, object)?;
+        let draft = self.draft(strategy, object, account)?;
         if options.dry_run {
             return Ok(self.store.unsaved(kind, key, draft, Revision(0)));
         }
@@ -169,8 +194,23 @@ impl Server {
         self.addresses.allocate(service, old, &self.store, &*self.world.entropy).map(Some)
     }
 
-    fn draft(&self, strategy: &dyn Strategy, object: Box<dyn Object>) -> Result<Draft, StatusError> {
-        let draft = encode::draft(strategy, object)?;
+    pub(super) fn entrant<'a>(
+        &self,
+        kind: KindId,
+        strategy: &'a dyn Strategy,
+        face: Face,
+        options: &'a WriteOptions,
+    ) -> Entrant<'a> {
+        Entrant { strategy, kind, face, manager: &options.field_manager, now: self.now() }
+    }
+
+    fn draft(
+        &self,
+        strategy: &dyn Strategy,
+        object: Box<dyn Object>,
+        account: Option<Arc<ManagedFields>>,
+    ) -> Result<Draft, StatusError> {
+        let draft = encode::draft(strategy, object, account)?;
         if draft.body.len() > OBJECT_BYTES {
             let message = format!(
                 "etcdserver: request is too large: the object has {} bytes, {OBJECT_BYTES} are allowed",
@@ -192,6 +232,7 @@ impl Server {
         object: Box<dyn Object>,
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
+        check_options("UpdateOptions", options, false)?;
         let key = ObjectKey::of(object.meta());
         let expected = parse_revision(object.meta().resource_version.as_deref())?;
         let strategy = self.strategy(kind);
@@ -202,61 +243,13 @@ impl Server {
             .filter(|uid| **uid != *current.header.uid)
         {
             Some(uid) => Err(other_uid(strategy, &key, uid, &current.header.uid)),
-            None => Ok(object.clone_object()),
-        })
-    }
-
-    /// Changes an object, or one face of it, by a patch. A resourceVersion in the patch must be the present
-    /// one; without, the patch is applied anew when somebody else was faster.
-    pub fn patch(
-        &self,
-        kind: KindId,
-        key: &ObjectKey,
-        face: Face,
-        patch: &Patch,
-        options: &WriteOptions,
-    ) -> Result<Arc<Record>, StatusError> {
-        let expected = match patch {
-            Patch::Merge(value) => value["metadata"]["resourceVersion"].as_str(),
-            Patch::Json(_) => None,
-        };
-        let expected = parse_revision(expected)?;
-        let stale = |info: &KindInfo| StatusError::conflict(&info.group, &info.plural, key.name(), MODIFIED);
-        let strategy = self.strategy(kind);
-        let strategy = &*strategy;
-        self.change(kind, key, face, expected, options, &mut |current| {
-            let mut value = encode::value_in(strategy, current, options.version)?;
-            apply_patch(&mut value, patch)?;
-            let name = value["metadata"]["name"].as_str().unwrap_or_default();
-            let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
-            if name != key.name() {
-                let on_request = key.name();
-                return Err(StatusError::bad_request(format!(
-                    "the name of the object ({name}) does not match the name on the URL ({on_request})"
-                )));
-            }
-            if namespace != key.namespace() {
-                let why =
-                    "the namespace of the provided object does not match the namespace sent on the request";
-                return Err(StatusError::bad_request(why));
-            }
-            let asked = value["metadata"]["resourceVersion"].as_str();
-            if parse_revision(asked)?.is_some_and(|asked| asked != current.header.revision) {
-                return Err(stale(strategy.info()));
-            }
-            strategy.decode_value(value).map_err(|cause| {
-                let info = strategy.info();
-                let mut error = StatusError::invalid(&info.group, &info.kind, key.name(), Vec::new());
-                error.message =
-                    format!("{} \"{}\" is invalid: patch: Invalid value: {cause}", info.kind, key.name());
-                error
-            })
+            None => Ok(Made { object: object.clone_object(), account: None }),
         })
     }
 
     /// The loop of every change: read, make the new object, check, commit, and again if somebody was faster and
     /// the caller named no revision.
-    fn change(
+    pub(super) fn change(
         &self,
         kind: KindId,
         key: &ObjectKey,
@@ -278,8 +271,8 @@ impl Server {
             if expected.is_some_and(|expected| expected != current.header.revision) {
                 return Err(conflict());
             }
-            let object = make(&current)?;
-            match self.change_once(kind, key, face, &snapshot, &current, object, options)? {
+            let made = make(&current)?;
+            match self.change_once(kind, key, face, &snapshot, &current, made, options)? {
                 Some(record) => return Ok(record),
                 None if expected.is_some() => return Err(conflict()),
                 None => {}
@@ -297,9 +290,11 @@ impl Server {
         face: Face,
         snapshot: &Snapshot,
         current: &Arc<Record>,
-        mut object: Box<dyn Object>,
+        made: Made,
         options: &WriteOptions,
     ) -> Result<Option<Arc<Record>>, StatusError> {
+        let Made { mut object, account } = made;
+        let given = object.meta_mut().managed_fields.take();
         let strategy = self.strategy(kind);
         let strategy = &*strategy;
         let info = strategy.info();
@@ -309,10 +304,16 @@ impl Server {
             Face::Main => {
                 strategy.set_defaults(&mut *object);
                 strategy.prepare_update(&mut *object, &*old);
+                strategy.stamp(&mut *object, Some(&*old), self.now());
             }
             Face::Status => {
                 strategy.set_defaults(&mut *object);
                 strategy.prepare_status(&mut *object, &*old);
+                strategy.stamp(&mut *object, Some(&*old), self.now());
+            }
+            Face::EphemeralContainers | Face::Resize => {
+                pod_faces::prepare(face, &mut *object, &*old);
+                strategy.set_defaults(&mut *object);
             }
             Face::Finalize => finalize(&mut *object, &*old)?,
         }
@@ -326,6 +327,16 @@ impl Server {
             snapshot,
             dry_run: options.dry_run,
         };
+        // What a host's admission and the range of addresses change is nobody's, so the account is kept before them;
+        // where there are none, the body that is stored serves for it.
+        let account = account.or_else(|| {
+            let allocates = face == Face::Main && object.as_any().is::<Service>();
+            let body = || encode::encode_body(info, &mut *object.clone_object());
+            (self.has_own_links || allocates).then(|| {
+                let entrant = self.entrant(kind, strategy, face, options);
+                self.ledger.updated(&entrant, current, &body(), given.as_deref())
+            })
+        });
         self.admit(&attempt, &mut *object)?;
         let _reserved = match face {
             Face::Main => self.allocate(&mut *object, Some(&*old))?,
@@ -342,11 +353,20 @@ impl Server {
             && object.meta().deletion_grace_period_seconds.unwrap_or(0) == 0
             && object.meta().finalizers.as_ref().is_none_or(Vec::is_empty)
             && !strategy.held_back(&*object);
-        let draft = self.draft(strategy, object)?;
+        let mut draft = self.draft(strategy, object, None)?;
+        let account = account.unwrap_or_else(|| {
+            let entrant = self.entrant(kind, strategy, face, options);
+            self.ledger.updated(&entrant, current, &draft.body, given.as_deref())
+        });
+        let same_account = match (&account, &current.header.managed) {
+            (Some(now), Some(before)) => Arc::ptr_eq(now, before) || now.same_but_times(before),
+            (now, before) => now.is_none() && before.is_none(),
+        };
+        draft.facts.managed = account;
         if options.dry_run {
             return Ok(Some(self.store.unsaved(kind, key.clone(), draft, current.header.revision)));
         }
-        if draft.body == current.body() && !may_end {
+        if draft.body == current.body() && same_account && !may_end {
             return Ok(Some(current.clone()));
         }
         let expect = Expect::At(current.header.revision);
@@ -380,6 +400,10 @@ impl Server {
                     strategy.validate(object, &mut errors);
                 }
                 strategy.validate_update(object, old, &mut errors);
+            }
+            Face::EphemeralContainers | Face::Resize => {
+                strategy.validate(object, &mut errors);
+                pod_faces::validate(face, object, old, &mut errors);
             }
             Face::Finalize => validate_finalizers(object, &mut errors),
         }
@@ -474,7 +498,7 @@ fn check(strategy: &dyn Strategy, key: &ObjectKey, errors: FieldErrors) -> Resul
     Err(StatusError::invalid(&info.group, &info.kind, key.name(), once))
 }
 
-fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
+pub(super) fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
     match text {
         None | Some("") | Some("0") => Ok(None),
         Some(text) => match text.parse() {
@@ -484,19 +508,22 @@ fn parse_revision(text: Option<&str>) -> Result<Option<Revision>, StatusError> {
     }
 }
 
-fn apply_patch(value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
-    match patch {
-        Patch::Merge(given @ Value::Object(_)) => {
-            patch::merge(value, given.clone());
-            Ok(())
-        }
-        Patch::Merge(_) => Err(StatusError::bad_request("a merge patch must be an object")),
-        Patch::Json(operations) => {
-            *value = operations.apply(value).map_err(|cause| {
-                let rejected = "the server rejected our request due to an error in our request";
-                StatusError::new(Reason::Invalid, format!("{rejected}: {cause}"))
-            })?;
-            Ok(())
-        }
+/// Refuses a manager's name that is none; an apply must give one.
+pub(super) fn check_options(what: &str, options: &WriteOptions, is_apply: bool) -> Result<(), StatusError> {
+    let manager = options.field_manager.as_str();
+    let plain =
+        manager.len() <= FIELD_MANAGER_BYTES && manager.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if plain && !(is_apply && manager.is_empty()) {
+        return Ok(());
+    }
+    let mut errors = FieldErrors::default();
+    let path = FieldPath::new("fieldManager");
+    if is_apply && manager.is_empty() {
+        errors.required(&path, "is required for apply patch");
+    }
+    meta::validate_field_manager(manager, &path, &mut errors);
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(StatusError::invalid("meta.k8s.io", what, "", errors.into_list())),
     }
 }

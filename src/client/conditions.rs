@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::api::Kind;
+use crate::api::kinds::versions::Specified;
 use crate::store::Stored;
 
 /// Something that the selected objects fulfil or not.
@@ -89,7 +90,7 @@ pub fn available() -> Available {
 pub struct Available;
 
 fn is_rolled_out(deployment: &Deployment) -> bool {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let wanted = deployment.spec().and_then(|spec| spec.replicas).unwrap_or(1);
     let Some(status) = &deployment.status else { return false };
     status.observed_generation >= deployment.metadata.generation
         && status.updated_replicas.unwrap_or(0) == wanted
@@ -113,7 +114,7 @@ impl Condition<Deployment> for Available {
                 "{} has {} of {} updated, {} available",
                 deployment.name(),
                 status.updated_replicas.unwrap_or(0),
-                deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+                deployment.spec().and_then(|spec| spec.replicas).unwrap_or(1),
                 status.available_replicas.unwrap_or(0)
             )
         };

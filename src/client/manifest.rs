@@ -1,15 +1,12 @@
-//! What applying a manifest means: a three-way comparison of what it said last time, what it says now, and what
-//! is there, as `kubectl apply` makes it from the annotation that it leaves.
-
-use serde_json::{Map, Value, json};
+//! What applying a manifest means: a server-side apply of each of its objects, in its order, under the client's name.
+//!
+//! Owns the reading of manifests against the cluster's kinds and the line of what is refused. Invariant: everything is
+//! read before anything is written.
 
 use super::{Client, Error};
 use crate::api::manifest::{Document, Problem, read};
 use crate::api::{KindId, ObjectKey, Reason, Scope, StatusError};
 use crate::apiserver::{DeleteOptions, Face, Patch};
-
-/// Where what was applied last is kept.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What became of one object of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,69 +124,16 @@ fn apply_one(client: &Client, item: &Item) -> Result<Applied, Error> {
         "" => info.singular.clone(),
         group => format!("{}.{group}", info.singular),
     };
-    let done = |outcome| {
-        Ok(Applied { kind: info.kind.clone(), resource: resource.clone(), key: item.key.clone(), outcome })
-    };
-    let mut wanted = item.document.value.clone();
-    if let Some(fields) = wanted.as_object_mut() {
-        fields.remove("status");
-    }
-    let last_text = wanted.to_string();
-    let strategy = client.server.registry().strategy(item.kind);
+    let before = client.server.store().get(item.kind, item.key.as_str()).map(|record| record.header.revision);
+    // A manifest says how things are to be, so it takes what it speaks of from whoever changed it.
+    let patch = Patch::Apply { value: item.document.value.clone(), force: true };
     let options = client.write_options();
-    loop {
-        let Some(current) = client.server.store().get(item.kind, item.key.as_str()) else {
-            let mut created = wanted.clone();
-            annotate(&mut created, &last_text);
-            let object = strategy
-                .decode_value(created)
-                .map_err(|cause| item.refused(StatusError::bad_request(cause.to_string())))?;
-            match client.server.create(item.kind, object, &options) {
-                Ok(_) => return done(Outcome::Created),
-                Err(raced) if raced.is_already_exists() => continue,
-                Err(cause) => return Err(item.refused(cause)),
-            }
-        };
-        let present = client.server.value(&current);
-        let last = present["metadata"]["annotations"][LAST_APPLIED].as_str();
-        let last: Value = last.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
-        let mut patch = wanted.clone();
-        take_away(&mut patch, &last, &wanted);
-        annotate(&mut patch, &last_text);
-        match client.server.patch(item.kind, &item.key, Face::Main, &Patch::Merge(patch), &options) {
-            Ok(record) if record.header.revision == current.header.revision => {
-                return done(Outcome::Unchanged);
-            }
-            Ok(_) => return done(Outcome::Configured),
-            Err(gone) if gone.is_not_found() => {}
-            Err(cause) => return Err(item.refused(cause)),
-        }
-    }
-}
-
-fn annotate(object: &mut Value, text: &str) {
-    let Some(meta) = object["metadata"].as_object_mut() else { return };
-    let annotations = meta.entry("annotations").or_insert_with(|| json!({}));
-    if !annotations.is_object() {
-        *annotations = json!({});
-    }
-    annotations[LAST_APPLIED] = text.into();
-}
-
-/// Adds to a merge patch a `null` for each field that was said last time and is not said now.
-fn take_away(patch: &mut Value, last: &Value, wanted: &Value) {
-    let (Value::Object(patch), Value::Object(last), Value::Object(wanted)) = (patch, last, wanted) else {
-        return;
+    let applied = client.server.patch(item.kind, &item.key, Face::Main, &patch, &options);
+    let record = applied.map_err(|cause| item.refused(cause))?;
+    let outcome = match before {
+        None => Outcome::Created,
+        Some(before) if before == record.header.revision => Outcome::Unchanged,
+        Some(_) => Outcome::Configured,
     };
-    for (field, before) in last {
-        match wanted.get(field) {
-            None => {
-                patch.insert(field.clone(), Value::Null);
-            }
-            Some(now) => {
-                let below = patch.entry(field.clone()).or_insert_with(|| Value::Object(Map::new()));
-                take_away(below, before, now);
-            }
-        }
-    }
+    Ok(Applied { kind: info.kind.clone(), resource, key: item.key.clone(), outcome })
 }

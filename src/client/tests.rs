@@ -106,7 +106,7 @@ fn what_is_said_no_more_goes_and_what_others_said_stays() {
         ", labels: {l: m}}, data: {x: '1'}",
         json!({"data": {"z": "3"}}),
         "}",
-        json!({"data": null, "labels": null}),
+        json!({"data": {"z": "3"}, "labels": null}),
     );
     check(
         "}, data: {x: '1'}",
@@ -120,7 +120,7 @@ fn what_is_said_no_more_goes_and_what_others_said_stays() {
         "}, data: {}",
         json!({"data": {"y": "2"}, "labels": null}),
     );
-    check("}, data: null", json!({"data": {"y": "2"}}), "}", json!({"data": null, "labels": null}));
+    check("}, data: null", json!({"data": {"y": "2"}}), "}", json!({"data": {"y": "2"}, "labels": null}));
 }
 
 /// Values that a careless hand could write.

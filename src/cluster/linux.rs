@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::ranges::{Claim, Ranges};
 use super::{NodeSpec, StartError};
 use crate::apiserver::Server;
-
+use crate::controllers::Programmed;
 use crate::net::{self, Covered, LinksConfig, NftConfig, PodLinks, ServiceProxy, ServiceTable};
 use crate::node::agent::{self, FolderPods, Hands, Machine, NetProber, NodeAgent, NodeConfig};
 use crate::node::folder_watch::{FolderWatch, FolderWatchError};
@@ -137,6 +137,20 @@ impl PodNetwork for HostNetwork {
     }
 }
 
+/// What the node's Service proxy covers, as controllers ask for it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Coverage(Arc<Covered>);
+
+impl Programmed for Coverage {
+    fn covered(&self) -> Revision {
+        self.0.revision()
+    }
+
+    fn on_covered(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.0.on_change(wake);
+    }
+}
+
 /// Undoes what has been started, in reverse, when a later step fails.
 struct Started<'a> {
     spec: &'a NodeSpec,
@@ -162,6 +176,7 @@ impl Started<'_> {
 pub(super) fn start(
     spec: NodeSpec,
     ranges: Ranges,
+    Coverage(covered): Coverage,
     server: &Arc<Server>,
     world: &World,
     spawner: &Arc<dyn Spawner>,
@@ -214,7 +229,6 @@ pub(super) fn start(
     if !without.is_empty() {
         warnings.push(format!("Containers run without limits of {} here.", without.join(", ")));
     }
-    let covered = Arc::new(Covered::default());
     let proxy = ServiceProxy::new(&spec.name, table.clone(), covered.clone());
     Loop::start(proxy, server, world, spawner);
     let config = node_config(&spec, &ranges, links.gateways());

@@ -137,6 +137,11 @@ impl Claims {
         }
     }
 
+    /// The owner that manages an object.
+    pub fn owner_of(&self, header: &Header) -> Option<&ObjectKey> {
+        self.by_uid.get(&header.controller()?.uid)
+    }
+
     /// The objects of a namespace that nobody manages.
     pub fn orphans(&self, namespace: &str) -> Vec<ObjectKey> {
         let start = ObjectKey::new(namespace, "");
@@ -156,6 +161,7 @@ fn in_namespace<'a, T>(
 mod tests {
     use super::*;
     use crate::api::kinds;
+    use crate::api::kinds::versions::Specified;
     use crate::apiserver::{DeleteOptions, Face, Server, ServerConfig, ServiceRange, WriteOptions};
     use crate::store::{Change, Memory, Revision};
     use crate::world::{Entropy, SeededEntropy, World};
@@ -173,7 +179,7 @@ mod tests {
         let mut wakes = Wakes::default();
         let seen = Seen { change, registry: server.registry() };
         if seen.is::<ReplicaSet>() {
-            let selector = |set: &ReplicaSet| set.spec.as_ref().map(|spec| spec.selector.clone());
+            let selector = |set: &ReplicaSet| set.spec().map(|spec| spec.selector.clone());
             claims.owner_seen(&seen, selector, &mut wakes);
         } else if seen.is::<Pod>() {
             claims.owned_seen(&seen, &mut wakes);
@@ -302,9 +308,9 @@ mod tests {
         let pod = &change.new.header;
         let old = change.old.as_ref().map(|record| &record.header);
         for set in view.list::<ReplicaSet>(crate::store::Select::Namespace(pod.key.namespace())) {
-            let managed = [Some(pod), old].into_iter().flatten().filter_map(Header::controller);
+            let managed = [Some(pod), old].into_iter().flatten().filter_map(|header| header.controller());
             let mine = managed.into_iter().any(|owner| *owner.uid == *set.uid());
-            let selector = selector_of(&set.spec.as_ref().unwrap().selector);
+            let selector = selector_of(&set.spec().unwrap().selector);
             let comes = old.is_none_or(|old| old.labels != pod.labels || old.controller().is_some());
             let fits = !change.deleted && pod.controller().is_none() && comes && selector.matches(pod);
             assert!(!(mine || fits) || woken.contains(set.key()), "{pod:?} wakes {woken:?}");

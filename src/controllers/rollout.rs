@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::deployment::{
     CHANGE_CAUSE, PROGRESSING, TEMPLATE_HASH, TIMED_OUT, is_copied, revision_of, same_template,
 };
+use crate::api::kinds::versions::{Specified, Told};
 use crate::api::meta::whole_seconds;
 use crate::api::{ObjectKey, StatusError};
 use crate::apiserver::{Face, Server, WriteOptions};
@@ -98,17 +99,18 @@ pub fn status(deployment: &Deployment) -> RolloutStatus {
     if deployment.metadata.generation.unwrap_or(0) > status.observed_generation.unwrap_or(0) {
         return RolloutStatus::NotObserved;
     }
-    let timed_out =
-        status.conditions.iter().flatten().any(|condition| {
-            condition.type_ == PROGRESSING && condition.reason.as_deref() == Some(TIMED_OUT)
-        });
+    let timed_out = status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.is(PROGRESSING) && condition.reason.as_deref() == Some(TIMED_OUT));
     if timed_out {
         return RolloutStatus::TimedOut { name };
     }
     let count = |count: Option<i32>| count.unwrap_or(0);
     let (updated, all) = (count(status.updated_replicas), count(status.replicas));
     let available = count(status.available_replicas);
-    match deployment.spec.as_ref().and_then(|spec| spec.replicas) {
+    match deployment.spec().and_then(|spec| spec.replicas) {
         Some(desired) if updated < desired => RolloutStatus::Updating { name, updated, desired },
         _ if all > updated => RolloutStatus::Ending { name, old: all - updated },
         _ if available < updated => RolloutStatus::Starting { name, available, updated },
@@ -172,7 +174,7 @@ pub fn history(view: &View, key: &ObjectKey) -> Result<Vec<Revision>, RolloutErr
                 number: revision_of(&set.metadata)?,
                 replica_set: set.key().clone(),
                 change_cause: cause(&set.metadata),
-                template: set.spec.as_ref()?.template.clone().unwrap_or_default(),
+                template: set.spec()?.template.clone().unwrap_or_default(),
             })
         })
         .collect();
@@ -205,7 +207,7 @@ pub fn undo(server: &Arc<Server>, key: &ObjectKey, to_revision: Option<i64>) -> 
         if is_paused(deployment) {
             return Err(RolloutError::UndoPaused);
         }
-        let spec = deployment.spec.get_or_insert_default();
+        let spec = deployment.spec_mut();
         changed = !same_template(&spec.template, &revision.template);
         if !changed {
             return Ok(());
@@ -260,7 +262,7 @@ fn set_paused(
         if is_paused(deployment) == paused {
             return Err(otherwise.clone());
         }
-        deployment.spec.get_or_insert_default().paused = paused.then_some(true);
+        deployment.spec_mut().paused = paused.then_some(true);
         Ok(())
     })
 }
@@ -272,7 +274,7 @@ pub fn restart(server: &Arc<Server>, key: &ObjectKey) -> Result<(), RolloutError
         if is_paused(deployment) {
             return Err(RolloutError::RestartPaused);
         }
-        let template = &mut deployment.spec.get_or_insert_default().template;
+        let template = &mut deployment.spec_mut().template;
         let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
         annotations.insert(RESTARTED_AT.to_owned(), now.clone());
         Ok(())
@@ -280,7 +282,7 @@ pub fn restart(server: &Arc<Server>, key: &ObjectKey) -> Result<(), RolloutError
 }
 
 fn is_paused(deployment: &Deployment) -> bool {
-    deployment.spec.as_ref().and_then(|spec| spec.paused).unwrap_or(false)
+    deployment.spec().and_then(|spec| spec.paused).unwrap_or(false)
 }
 
 /// Changes a Deployment, and again from its newest state when somebody else was faster.
@@ -381,7 +383,7 @@ mod tests {
         change(server, &key(), |_, deployment| {
             let cause = (CHANGE_CAUSE.to_owned(), format!("image {image}"));
             deployment.metadata.annotations.get_or_insert_default().extend([cause]);
-            let pod = deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+            let pod = deployment.spec_mut().template.spec.as_mut().unwrap();
             pod.containers[0].image = Some(image.to_owned());
             Ok(())
         })
@@ -399,7 +401,7 @@ mod tests {
             })
             .collect();
         let deployment = view.get::<Deployment>(&key()).unwrap();
-        let template = &deployment.spec.as_ref().unwrap().template;
+        let template = &deployment.spec().unwrap().template;
         let image = template.spec.as_ref().unwrap().containers[0].image.clone().unwrap();
         assert!(!template.metadata.as_ref().unwrap().labels.as_ref().unwrap().contains_key(TEMPLATE_HASH));
         (told.join(", "), image)
@@ -450,7 +452,7 @@ mod tests {
         assert_eq!(tell(&server).0.matches(',').count(), 2);
         let view = server.store().snapshot();
         let deployment = view.get::<Deployment>(&key()).unwrap();
-        let template = deployment.spec.as_ref().unwrap().template.metadata.clone().unwrap();
+        let template = deployment.spec().unwrap().template.metadata.clone().unwrap();
         let at = &template.annotations.unwrap()[RESTARTED_AT];
         assert!(at.starts_with("2026-01-01T00:00:") && at.ends_with('Z'), "{at}");
     }

@@ -39,6 +39,10 @@ impl Reconciler for ServiceAccounts {
         "serviceaccount-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let kinds = [kinds.id_of::<Namespace>(), kinds.id_of::<ServiceAccount>()];
         kinds.into_iter().flatten().map(Interest::all).collect()

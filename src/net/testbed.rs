@@ -61,6 +61,18 @@ pub(super) fn links_config(id: &str) -> LinksConfig {
     }
 }
 
+/// Whether pods can have IPv6 addresses on a host of [`on_host`]; if not, says that the test is left out.
+pub(super) fn has_ipv6(name: &str) -> bool {
+    let all = std::path::Path::new("/proc/sys/net/ipv6/conf/all");
+    let missing = match (all.exists(), all.join("force_forwarding").exists()) {
+        (_, true) => return true,
+        (true, false) => "a kernel that forwards IPv6 on single links (6.17)",
+        (false, false) => "IPv6",
+    };
+    eprintln!("SKIPPED: needs {missing}: {name}");
+    false
+}
+
 /// With IPv6 too.
 pub(super) fn dual_config(id: &str) -> LinksConfig {
     let ipv6 =

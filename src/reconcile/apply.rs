@@ -17,10 +17,11 @@ use crate::world::World;
 pub(super) fn apply(
     server: &Arc<Server>,
     source: &str,
+    manager: &str,
     world: &World,
     step: Step,
 ) -> Result<Revision, Error> {
-    let options = WriteOptions { field_manager: source.to_owned(), ..WriteOptions::default() };
+    let options = WriteOptions { field_manager: manager.to_owned(), ..WriteOptions::default() };
     let refused = |verb: &str, kind: &str, key: &ObjectKey| {
         let step = format!("{verb} {kind} {key}");
         move |cause: StatusError| Error::Refused { step, cause }
@@ -70,7 +71,7 @@ pub(super) fn apply(
         }
         Step::Event { regarding, event_type, reason, message } => {
             let happened = Happened { regarding: *regarding, event_type, reason, message };
-            if let Err(cause) = record_event(server, source, world, happened) {
+            if let Err(cause) = record_event(server, source, manager, world, happened) {
                 tracing::debug!(%cause, "an event is lost");
             }
             Ok(Revision(0))
@@ -86,7 +87,13 @@ struct Happened {
 }
 
 /// Writes an event, or counts up the one that says the same of the same object.
-fn record_event(server: &Server, source: &str, world: &World, happened: Happened) -> Result<(), StatusError> {
+fn record_event(
+    server: &Server,
+    source: &str,
+    manager: &str,
+    world: &World,
+    happened: Happened,
+) -> Result<(), StatusError> {
     let Some(kind) = server.registry().id_of::<Event>() else { return Ok(()) };
     let regarding = &happened.regarding;
     let mut hasher = DefaultHasher::new();
@@ -95,7 +102,7 @@ fn record_event(server: &Server, source: &str, world: &World, happened: Happened
     let namespace = regarding.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let name = format!("{}.{:016x}", regarding.name.as_deref().unwrap_or_default(), hasher.finish());
     let now = Time(world.clock.now());
-    let options = WriteOptions { field_manager: source.to_owned(), ..WriteOptions::default() };
+    let options = WriteOptions { field_manager: manager.to_owned(), ..WriteOptions::default() };
     if let Some(record) = server.store().get(kind, ObjectKey::new(&namespace, &name).as_str()) {
         let mut event: Event = record.decode();
         event.count = Some(event.count.unwrap_or(1) + 1);

@@ -65,6 +65,7 @@ pub struct Context<'a, K> {
     notifier: &'a Notifier<K>,
     tickets: &'a mut u64,
     source: &'a str,
+    manager: &'a str,
     wrote: Revision,
 }
 
@@ -98,7 +99,7 @@ impl<K: Clone + Send + 'static> Context<'_, K> {
     pub fn apply(&mut self, plan: Plan) -> Result<Action, Error> {
         let action = plan.action();
         for step in plan.steps {
-            let revision = super::apply::apply(self.server, self.source, self.world, step)?;
+            let revision = super::apply::apply(self.server, self.source, self.manager, self.world, step)?;
             self.wrote = self.wrote.max(revision);
         }
         Ok(action)
@@ -279,6 +280,7 @@ impl<R: Reconciler> Loop<R> {
         call: impl FnOnce(&mut R, &mut Context<'_, R::Key>) -> T,
     ) -> (Result<T, String>, Revision) {
         let name = self.reconciler.name().to_owned();
+        let manager = self.reconciler.manager().to_owned();
         let mut context = Context {
             view,
             server: &self.server,
@@ -287,6 +289,7 @@ impl<R: Reconciler> Loop<R> {
             notifier: &self.notifier,
             tickets: &mut self.tickets,
             source: &name,
+            manager: &manager,
             wrote: Revision(0),
         };
         let reconciler = &mut self.reconciler;

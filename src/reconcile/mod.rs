@@ -148,6 +148,11 @@ pub trait Reconciler: Send + 'static {
     /// Its name, in logs and as the source of events.
     fn name(&self) -> &str;
 
+    /// The name under which it owns the fields that it writes; several reconcilers may share one.
+    fn manager(&self) -> &str {
+        self.name()
+    }
+
     /// Which changes it wants to see.
     fn interests(&self, kinds: &crate::api::Registry) -> Vec<Interest>;
 

@@ -265,6 +265,10 @@ impl Reconciler for Scheduler {
         &self.name
     }
 
+    fn manager(&self) -> &str {
+        "kube-scheduler"
+    }
+
     fn interests(&self, kinds: &crate::api::Registry) -> Vec<Interest> {
         [kinds.id_of::<Node>(), kinds.id_of::<Pod>()].into_iter().flatten().map(Interest::all).collect()
     }

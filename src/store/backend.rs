@@ -11,8 +11,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::Revision;
-use super::record::Owner;
-use crate::api::{KindId, Object, ObjectKey, TermName};
+use super::record::{Facts, Warm};
+use super::snapshot::State;
+use crate::api::{KindId, Object, ObjectKey};
 
 /// What must hold for a proposal to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,25 +47,6 @@ pub struct Draft {
     pub facts: Facts,
     /// The typed object.
     pub view: Option<Box<dyn Object>>,
-}
-
-/// What a header is made of, besides kind, key and revision.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// The uid.
-    pub uid: String,
-    /// Labels, sorted by key.
-    pub labels: Vec<(String, String)>,
-    /// Owners.
-    pub owners: Vec<Owner>,
-    /// Marked for deletion.
-    pub deleting: bool,
-    /// Somebody holds the object back.
-    pub has_finalizers: bool,
-    /// Index terms.
-    pub terms: Vec<(TermName, String)>,
-    /// Further fields that can be selected by, without an index.
-    pub fields: Vec<(TermName, String)>,
 }
 
 /// Why a proposal was not accepted.
@@ -110,10 +92,20 @@ pub enum Write {
     Bytes(Bytes),
 }
 
+/// What a change left over: versions that nobody may need any more. A backend drops it when it holds no lock.
+#[must_use = "dropped outside the backend's lock, it delays nobody"]
+#[derive(Default)]
+pub struct Leftover {
+    /// The state before.
+    pub(super) state: Option<Arc<State>>,
+    /// Typed views that went out of the cache.
+    pub(super) views: Vec<Warm>,
+}
+
 /// Where a backend delivers what it decided.
 pub trait Feed: Send + Sync {
     /// Takes one change. Called in the order of revisions, never from two threads at once.
-    fn apply(&self, decided: Decided);
+    fn apply(&self, decided: Decided) -> Leftover;
 
     /// The revision at which the feed has an object.
     fn current(&self, kind: KindId, key: &ObjectKey) -> Option<Revision>;
@@ -124,6 +116,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Starts the stream: first what is there already (as creations, oldest revision first), then every change. Answers the
     /// revision that the stream begins after.
     fn connect(&self, feed: Arc<dyn Feed>) -> Revision;
+
+    /// Whether a proposal may take long (a disk, a network), so that callers who must not block let others propose.
+    fn blocks(&self) -> bool {
+        true
+    }
 
     /// Decides a proposal. Answers its revision once it is durable; the feed may get it before or after.
     fn propose(&self, proposal: Proposal) -> Result<Revision, Refused>;
@@ -155,6 +152,10 @@ impl Backend for Memory {
         Revision(1)
     }
 
+    fn blocks(&self) -> bool {
+        false
+    }
+
     fn propose(&self, proposal: Proposal) -> Result<Revision, Refused> {
         let mut guard = self.feed.lock();
         let Some((feed, last)) = guard.as_mut() else {
@@ -171,7 +172,9 @@ impl Backend for Memory {
         last.0 += 1;
         let revision = *last;
         let put = proposal.put.map(Write::Own);
-        feed.apply(Decided { kind: proposal.kind, key: proposal.key, revision, put });
+        let leftover = feed.apply(Decided { kind: proposal.kind, key: proposal.key, revision, put });
+        drop(guard);
+        drop(leftover);
         Ok(revision)
     }
 }

@@ -14,6 +14,7 @@
 
 mod backend;
 mod log;
+mod pairs;
 mod record;
 mod snapshot;
 mod tree;
@@ -24,14 +25,16 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-pub use backend::{Backend, Decided, Draft, Expect, Facts, Feed, Memory, Proposal, Refused, Write};
+pub use backend::{Backend, Decided, Draft, Expect, Feed, Leftover, Memory, Proposal, Refused, Write};
 pub use log::Change;
-pub use record::{Header, Owner, Record, Stored, ViewCache};
+pub use pairs::Pairs;
+pub use record::{Facts, Header, Owner, Record, Stored, ViewCache};
 pub use snapshot::{Select, Snapshot};
 pub use watch::{Interest, Wake, Within};
 
@@ -39,6 +42,7 @@ use crate::api::{KindId, ObjectKey, Registry};
 use crate::limits::FOLLOW_BATCH;
 use crate::world::{Clock, World};
 use log::Log;
+use record::Warm;
 use snapshot::State;
 use watch::{Subscription, Watchers};
 
@@ -90,6 +94,8 @@ struct Inner {
     registry: Arc<Registry>,
     facts: Arc<dyn ReadFacts>,
     clock: Arc<dyn Clock>,
+    /// The newest revision that every follower it concerns has been told of.
+    announced: AtomicU64,
     /// Held by the feed while it applies; the condition tells waiting writers that a revision is applied.
     writing: Mutex<()>,
     applied: Condvar,
@@ -111,6 +117,7 @@ impl Store {
             registry,
             facts,
             clock: world.clock.clone(),
+            announced: AtomicU64::new(0),
             writing: Mutex::new(()),
             applied: Condvar::new(),
         });
@@ -134,6 +141,12 @@ impl Store {
         self.inner.state.load().revision
     }
 
+    /// The newest revision of which every follower has been told: one that finds nothing new after reading this has
+    /// seen everything up to it.
+    pub fn announced(&self) -> Revision {
+        Revision(self.inner.announced.load(Ordering::Acquire))
+    }
+
     /// The newest revision that watches can no longer begin at.
     pub fn forgotten(&self) -> Revision {
         self.inner.log.forgotten()
@@ -142,6 +155,11 @@ impl Store {
     /// The kinds.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.inner.registry
+    }
+
+    /// Whether a commit may take long; see [`Backend::blocks`].
+    pub fn blocks(&self) -> bool {
+        self.backend.blocks()
     }
 
     /// Proposes a change and waits until the store itself has it. Answers the object as it was written, or
@@ -191,7 +209,7 @@ impl Store {
     /// A record that is not stored: what a dry run answers. Its revision is that of the object before, or 0 for one
     /// that is not there.
     pub fn unsaved(&self, kind: KindId, key: ObjectKey, draft: Draft, revision: Revision) -> Arc<Record> {
-        let header = header(kind, key, revision, draft.facts);
+        let header = Header { kind, key, revision, facts: draft.facts };
         Arc::new(Record::new(header, draft.body, None, &self.inner.views))
     }
 
@@ -217,6 +235,7 @@ impl Inner {
         if state.revision < revision {
             self.state.store(Arc::new(State { revision, tables: state.tables.clone() }));
         }
+        self.announced.fetch_max(revision.0, Ordering::AcqRel);
     }
 
     fn wait_for(&self, revision: Revision) {
@@ -229,7 +248,8 @@ impl Inner {
         }
     }
 
-    fn record(&self, decided: &Decided, write: Write) -> Result<Record, String> {
+    /// The record of a decided change, and the views that went out of the cache for it.
+    fn record(&self, decided: &Decided, write: Write, dropped: &mut Vec<Warm>) -> Result<Record, String> {
         let (body, facts, view) = match write {
             Write::Own(draft) => (draft.body, draft.facts, draft.view),
             Write::Bytes(body) => {
@@ -237,34 +257,27 @@ impl Inner {
                 (body, facts, None)
             }
         };
-        let header = header(decided.kind, decided.key.clone(), decided.revision, facts);
+        let header =
+            Header { kind: decided.kind, key: decided.key.clone(), revision: decided.revision, facts };
         let view = view.map(|mut view| {
             view.meta_mut().resource_version = Some(decided.revision.0.to_string());
-            Arc::from(view)
+            let view = Warm::new(Arc::from(view));
+            *dropped = self.views.keep(view.clone(), body.len());
+            view
         });
-        Ok(Record::new(header, body, view, &self.views))
-    }
-}
-
-fn header(kind: KindId, key: ObjectKey, revision: Revision, facts: Facts) -> Header {
-    let text = |s: String| s.into_boxed_str();
-    Header {
-        kind,
-        key,
-        uid: Arc::from(facts.uid),
-        revision,
-        labels: facts.labels.into_iter().map(|(k, v)| (text(k), text(v))).collect(),
-        owners: facts.owners.into_boxed_slice(),
-        deleting: facts.deleting,
-        has_finalizers: facts.has_finalizers,
-        terms: facts.terms.into_iter().map(|(term, value)| (term, text(value))).collect(),
-        fields: facts.fields.into_iter().map(|(term, value)| (term, text(value))).collect(),
+        Ok(Record::new(header, body, view.as_ref(), &self.views))
     }
 }
 
 impl Feed for Inner {
-    fn apply(&self, mut decided: Decided) {
-        let new = match decided.put.take().map(|write| self.record(&decided, write)) {
+    fn apply(&self, mut decided: Decided) -> Leftover {
+        // The text of a key is kept once, however often the object is written.
+        if let Some(old) = self.state.load().get(decided.kind, decided.key.as_str()) {
+            decided.key = old.header.key.clone();
+        }
+        let mut leftover = Leftover::default();
+        let put = decided.put.take();
+        let new = match put.map(|write| self.record(&decided, write, &mut leftover.views)) {
             Some(Ok(record)) => Some(Arc::new(record)),
             Some(Err(cause)) => {
                 tracing::error!(key = %decided.key, %cause, "a foreign object does not decode and is left out");
@@ -276,7 +289,7 @@ impl Feed for Inner {
         let mut state = (**self.state.load()).clone();
         let old = state.change(decided.kind, &decided.key, new.clone(), decided.revision);
         self.facts.foresee(decided.kind, &decided.key, new.as_deref());
-        self.state.store(Arc::new(state));
+        leftover.state = Some(self.state.swap(Arc::new(state)));
         let deleted = new.is_none();
         let new = new.or_else(|| {
             // The last state, with the revision of its deletion.
@@ -293,6 +306,8 @@ impl Feed for Inner {
         if let Some((change, position)) = announced {
             self.watchers.announce(&change, position);
         }
+        self.announced.fetch_max(decided.revision.0, Ordering::AcqRel);
+        leftover
     }
 
     fn current(&self, kind: KindId, key: &ObjectKey) -> Option<Revision> {

@@ -1,7 +1,7 @@
 //! One object at one revision: a small header beside its encoded body.
 //!
 //! Owns [`Record`] (what the store keeps), [`Stored`] (the cheap typed handle that readers get) and the
-//! bounded cache of typed views. The body is the object's JSON without apiVersion, kind and resourceVersion.
+//! bounded cache of typed views. The body is the object's JSON without apiVersion, kind, resourceVersion and managedFields.
 //! Invariant: a view, whoever left it, equals what decoding the body gives, with the record's revision in it.
 
 use std::collections::VecDeque;
@@ -11,14 +11,20 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use parking_lot::Mutex;
 
-use super::Revision;
+use super::{Pairs, Revision};
+use crate::api::fields::ManagedFields;
 use crate::api::selector::LabelSet;
-use crate::api::{Kind, KindId, Object, ObjectKey, Strategy, TermName};
+use crate::api::{Kind, KindId, Object, ObjectKey, Strategy};
 use crate::limits::VIEW_CACHE_BYTES;
 
 type Shared = Arc<dyn Object>;
+
+/// What the cache holds of a view. A record points here and not to the view, because what a weak pointer points
+/// to keeps its memory: a small handle, and not a whole struct.
+pub(super) type Warm = Arc<Shared>;
 
 /// An owner of an object, as far as the store indexes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,19 +37,34 @@ pub struct Owner {
     pub blocks: bool,
 }
 
-/// What can be read of an object without decoding it.
+/// What can be read of an object without decoding it: what names it, and its facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The kind.
     pub kind: KindId,
     /// Namespace and name.
     pub key: ObjectKey,
-    /// The uid.
-    pub uid: Arc<str>,
     /// The revision of this version of the object.
     pub revision: Revision,
+    /// The rest, readable as the header's own.
+    pub facts: Facts,
+}
+
+impl Deref for Header {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+/// What a writer finds out about an object when it encodes it, so that nobody has to decode it for that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The uid.
+    pub uid: Arc<str>,
     /// Labels, sorted by key.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
+    pub labels: Pairs,
     /// Owners.
     pub owners: Box<[Owner]>,
     /// Marked for deletion.
@@ -51,26 +72,28 @@ pub struct Header {
     /// Somebody holds the object back.
     pub has_finalizers: bool,
     /// Index terms.
-    pub terms: Box<[(TermName, Box<str>)]>,
+    pub terms: Pairs,
     /// Further fields that can be selected by, without an index.
-    pub fields: Box<[(TermName, Box<str>)]>,
+    pub fields: Pairs,
+    /// Who owns which fields, shared with the objects of which the same is to say; not in the body. `None` where
+    /// nobody is known to own any.
+    pub managed: Option<Arc<ManagedFields>>,
 }
 
-impl Header {
+impl Facts {
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        let at = self.labels.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
-        Some(&self.labels[at].1)
+        self.labels.get(key)
     }
 
     /// The first value of a term, indexed or not.
     pub fn term(&self, name: &str) -> Option<&str> {
-        self.terms.iter().chain(&self.fields).find(|(term, _)| *term == name).map(|(_, value)| &**value)
+        self.terms.get(name).or_else(|| self.fields.get(name))
     }
 
     /// Whether it has this term with this value.
     pub fn has_term(&self, name: &str, value: &str) -> bool {
-        self.terms.iter().chain(&self.fields).any(|(term, v)| *term == name && **v == *value)
+        self.terms.iter().chain(self.fields.iter()).any(|pair| pair == (name, value))
     }
 
     /// The owner that manages it.
@@ -90,18 +113,15 @@ pub struct Record {
     /// What can be read at once.
     pub header: Header,
     body: Bytes,
-    view: Mutex<Option<Weak<dyn Object>>>,
+    view: Mutex<Weak<Shared>>,
     views: Arc<ViewCache>,
 }
 
 impl Record {
-    pub(super) fn new(header: Header, body: Bytes, view: Option<Shared>, views: &Arc<ViewCache>) -> Record {
-        let weak = view.map(|view| {
-            let weak = Arc::downgrade(&view);
-            views.keep(view, body.len());
-            weak
-        });
-        Record { header, body, view: Mutex::new(weak), views: views.clone() }
+    /// A record, with its typed view if its writer left one.
+    pub(super) fn new(header: Header, body: Bytes, view: Option<&Warm>, views: &Arc<ViewCache>) -> Record {
+        let view = view.map_or_else(Weak::new, Arc::downgrade);
+        Record { header, body, view: Mutex::new(view), views: views.clone() }
     }
 
     /// The encoded object: JSON without apiVersion, kind and resourceVersion, metadata first.
@@ -121,23 +141,21 @@ impl Record {
     }
 
     fn view<K: Kind>(&self, keep: bool) -> Arc<K> {
-        if let Some(view) = self.view.lock().as_ref().and_then(Weak::upgrade)
+        if let Some(view) = self.warm()
             && let Ok(view) = view.shared_any().downcast::<K>()
         {
             return view;
         }
         let decoded: Arc<K> = Arc::new(self.decode());
-        let shared: Shared = decoded.clone();
-        *self.view.lock() = Some(Arc::downgrade(&shared));
         if keep {
-            self.views.keep(shared, self.body.len());
+            self.keep(decoded.clone());
         }
         decoded
     }
 
     /// The object, shared, for those who know its kind at run time only. `strategy` must be its kind's.
     pub fn object(&self, strategy: &dyn Strategy) -> Arc<dyn Object> {
-        if let Some(view) = self.view.lock().as_ref().and_then(Weak::upgrade) {
+        if let Some(view) = self.warm() {
             return view;
         }
         let decoded = strategy.decode(&self.body);
@@ -148,9 +166,18 @@ impl Record {
         };
         decoded.meta_mut().resource_version = self.header.revision.as_text();
         let shared: Shared = Arc::from(decoded);
-        *self.view.lock() = Some(Arc::downgrade(&shared));
-        self.views.keep(shared.clone(), self.body.len());
+        self.keep(shared.clone());
         shared
+    }
+
+    fn warm(&self) -> Option<Shared> {
+        self.view.lock().upgrade().map(|warm| Shared::clone(&warm))
+    }
+
+    fn keep(&self, view: Shared) {
+        let warm = Arc::new(view);
+        *self.view.lock() = Arc::downgrade(&warm);
+        drop(self.views.keep(warm, self.body.len()));
     }
 
     /// Decodes the body anew. A body that does not decode never enters the store, so the empty object that
@@ -174,11 +201,13 @@ impl fmt::Debug for Record {
 /// The typed views in use, bounded by the bytes of their bodies: the oldest goes first.
 #[derive(Default)]
 pub struct ViewCache {
-    ring: Mutex<(VecDeque<(Shared, usize)>, usize)>,
+    ring: Mutex<(VecDeque<(Warm, usize)>, usize)>,
 }
 
 impl ViewCache {
-    fn keep(&self, view: Shared, body: usize) {
+    /// Keeps a view warm; answers those that went cold for it, to be dropped where nobody waits.
+    #[must_use]
+    pub(super) fn keep(&self, view: Warm, body: usize) -> Vec<Warm> {
         // A typed view weighs some eight times its JSON.
         let weight = body * 8;
         let mut dropped = Vec::new();
@@ -190,7 +219,7 @@ impl ViewCache {
             ring.1 -= weight;
             dropped.push(view);
         }
-        drop(ring);
+        dropped
     }
 }
 
@@ -214,6 +243,11 @@ impl<K: Kind> Stored<K> {
     /// The same for one of many in a scan: what it decodes is not kept warm.
     pub(crate) fn bulk(record: Arc<Record>) -> Stored<K> {
         Stored { bulk: true, ..Stored::new(record) }
+    }
+
+    /// Who owns which fields, as `metadata.managedFields` says it. The typed object itself is without.
+    pub fn managed_fields(&self) -> Vec<ManagedFieldsEntry> {
+        self.record.header.managed.as_deref().map(ManagedFields::encode).unwrap_or_default()
     }
 
     /// Everything that can be read without decoding.

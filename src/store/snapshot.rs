@@ -4,6 +4,7 @@
 //! read. A snapshot costs nothing to take, to keep or to fork. Invariant: the index of a table holds exactly
 //! the terms and owners of its objects' headers.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::api::{Kind, KindId, ObjectKey, Registry};
 #[derive(Clone, Default)]
 pub(super) struct Table {
     objects: Tree<Arc<Record>>,
-    index: Tree<()>,
+    /// Under each term with a value, the keys of the objects that have it.
+    index: Tree<Tree<()>>,
     /// The revision of the last change of the table.
     changed: Revision,
 }
@@ -65,20 +67,20 @@ pub(super) struct State {
 
 const OWNER: &str = "owner";
 
-/// The text under which an object stands in the index: term, value and key, parted by a character that none
-/// of them holds.
-fn index_key(term: &str, value: &str, key: &str) -> String {
-    let mut text = String::with_capacity(term.len() + value.len() + key.len() + 2);
-    for part in [term, "\0", value, "\0", key] {
+/// The text under which the index keeps a term's value: both, parted by a character that neither holds.
+fn group(term: &str, value: &str) -> String {
+    let mut text = String::with_capacity(term.len() + value.len() + 1);
+    for part in [term, "\0", value] {
         text.push_str(part);
     }
     text
 }
 
-fn index_keys(record: &Record) -> impl Iterator<Item = String> + '_ {
+/// Where an object stands in the index.
+fn groups(record: &Record) -> impl Iterator<Item = String> + '_ {
     let header = &record.header;
-    let terms = header.terms.iter().map(|(term, value)| index_key(term, value, header.key.as_str()));
-    let owners = header.owners.iter().map(|owner| index_key(OWNER, &owner.uid, header.key.as_str()));
+    let terms = header.terms.iter().map(|(term, value)| group(term, value));
+    let owners = header.owners.iter().map(|owner| group(OWNER, &owner.uid));
     terms.chain(owners)
 }
 
@@ -102,31 +104,51 @@ impl Table {
             _ => false,
         };
         if !same_terms {
-            for entry in old.iter().flat_map(|record| index_keys(record)) {
-                self.index.remove(&entry);
+            for group in old.iter().flat_map(|record| groups(record)) {
+                self.leave(&group, key);
             }
-            for entry in new.iter().flat_map(|record| index_keys(record)) {
-                self.index.insert(Arc::from(entry), ());
+            for group in new.iter().flat_map(|record| groups(record)) {
+                self.enter(group, key);
             }
         }
         old
     }
 
+    fn enter(&mut self, group: String, key: &ObjectKey) {
+        if let Some(members) = self.index.get_mut(&group) {
+            members.insert(key.shared(), ());
+            return;
+        }
+        let mut members = Tree::default();
+        members.insert(key.shared(), ());
+        self.index.insert(Arc::from(group), members);
+    }
+
+    fn leave(&mut self, group: &str, key: &ObjectKey) {
+        let Some(members) = self.index.get_mut(group) else { return };
+        members.remove(key.as_str());
+        if members.len() == 0 {
+            self.index.remove(group);
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         self.objects.check()?;
         self.index.check()?;
-        let mut expected: Vec<String> =
-            self.objects.iter().flat_map(|(_, record)| index_keys(record).collect::<Vec<_>>()).collect();
-        expected.sort_unstable();
-        expected.dedup();
-        let mut seen = self.index.iter().map(|(key, ())| &**key);
-        for entry in &expected {
-            if seen.next() != Some(entry) {
-                return Err(format!("the index lacks {entry:?} or holds something else before it"));
-            }
+        let mut expected = BTreeSet::new();
+        for (key, record) in self.objects.iter() {
+            expected.extend(groups(record).map(|group| (group, key.to_string())));
         }
-        match seen.next() {
-            Some(extra) => Err(format!("the index holds {extra:?}, which no object has")),
+        let mut seen = BTreeSet::new();
+        for (group, members) in self.index.iter() {
+            members.check()?;
+            if members.len() == 0 {
+                return Err(format!("the index keeps {group:?} for nobody"));
+            }
+            seen.extend(members.iter().map(|(key, ())| (group.to_string(), key.to_string())));
+        }
+        match expected.symmetric_difference(&seen).next() {
+            Some(entry) => Err(format!("the index and the objects differ in {entry:?}")),
             None => Ok(()),
         }
     }
@@ -268,13 +290,8 @@ fn by_term<'a>(
     value: &str,
     from: &str,
 ) -> Box<dyn Iterator<Item = &'a Arc<Record>> + 'a> {
-    let prefix = index_key(term, value, "");
-    let start = format!("{prefix}{from}");
-    let entries = table.index.from(&start);
-    Box::new(entries.map_while(move |(entry, ())| {
-        let key = entry.strip_prefix(prefix.as_str())?;
-        table.objects.get(key)
-    }))
+    let Some(members) = table.index.get(&group(term, value)) else { return Box::new(std::iter::empty()) };
+    Box::new(members.from(from).filter_map(|(key, ())| table.objects.get(key)))
 }
 
 impl fmt::Debug for Snapshot {

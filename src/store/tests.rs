@@ -59,7 +59,7 @@ impl Backend for Awkward {
                 if n % 16 == 0 {
                     thread::yield_now();
                 }
-                feed.apply(decided);
+                drop(feed.apply(decided));
             }
         });
         drop(pump.unwrap());
@@ -84,9 +84,9 @@ impl ReadFacts for Facts2 {
 fn facts(map: &ConfigMap) -> Facts {
     let labels = map.metadata.labels.clone().unwrap_or_default();
     Facts {
-        uid: map.metadata.uid.clone().unwrap_or_default(),
-        terms: labels.get("color").map(|color| ("label:color", color.clone())).into_iter().collect(),
-        labels: labels.into_iter().collect(),
+        uid: Arc::from(map.metadata.uid.clone().unwrap_or_default()),
+        terms: labels.get("color").map(|color| ("label:color", color)).into_iter().collect(),
+        labels: labels.iter().collect(),
         ..Facts::default()
     }
 }

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 /// The most entries of a node. Small enough that copying a path touches few reference counts.
 const WIDTH: usize = 16;
 
@@ -16,10 +18,13 @@ pub struct Tree<V> {
     len: usize,
 }
 
+/// A node's entries lie in the node itself, with room for the one too many that makes it split.
+type Entries<T> = ArrayVec<(Arc<str>, T), { WIDTH + 1 }>;
+
 #[derive(Clone)]
 enum Node<V> {
-    Leaf(Vec<(Arc<str>, V)>),
-    Inner(Vec<(Arc<str>, Arc<Node<V>>)>),
+    Leaf(Entries<V>),
+    Inner(Entries<Arc<Node<V>>>),
 }
 
 /// What adding to a node left: nothing more to do, or a right half for the parent to take in.
@@ -64,6 +69,19 @@ impl<V: Clone> Node<V> {
         }
     }
 
+    fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        match self {
+            Node::Leaf(entries) => {
+                let at = entries.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
+                Some(&mut entries[at].1)
+            }
+            Node::Inner(children) => {
+                let at = Self::child_index(children, key);
+                Arc::make_mut(&mut children.get_mut(at)?.1).get_mut(key)
+            }
+        }
+    }
+
     fn insert(&mut self, key: Arc<str>, value: V) -> Grown<V> {
         match self {
             Node::Leaf(entries) => match entries.binary_search_by(|(k, _)| k.cmp(&key)) {
@@ -88,8 +106,8 @@ impl<V: Clone> Node<V> {
     fn split(&mut self) -> Grown<V> {
         let half = WIDTH / 2 + WIDTH / 4;
         let right = match self {
-            Node::Leaf(entries) => Node::Leaf(entries.split_off(half)),
-            Node::Inner(children) => Node::Inner(children.split_off(half)),
+            Node::Leaf(entries) => Node::Leaf(entries.drain(half..).collect()),
+            Node::Inner(children) => Node::Inner(children.drain(half..).collect()),
         };
         match right.first_key().cloned() {
             Some(first) => Grown::Split(first, Arc::new(right)),
@@ -114,7 +132,7 @@ impl<V: Clone> Node<V> {
 
     /// After a removal below `at`: drops an emptied child, joins a thin one with a neighbour that has room,
     /// and corrects the smallest key.
-    fn mend(children: &mut Vec<(Arc<str>, Arc<Node<V>>)>, at: usize) {
+    fn mend(children: &mut Entries<Arc<Node<V>>>, at: usize) {
         let width = children[at].1.width();
         if width == 0 {
             children.remove(at);
@@ -151,10 +169,15 @@ impl<V: Clone> Tree<V> {
         self.root.as_ref()?.get(key)
     }
 
+    /// The value of a key, for change.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        Arc::make_mut(self.root.as_mut()?).get_mut(key)
+    }
+
     /// Sets the value of a key; answers the one that was there.
     pub fn insert(&mut self, key: Arc<str>, value: V) -> Option<V> {
         let Some(root) = &mut self.root else {
-            self.root = Some(Arc::new(Node::Leaf(vec![(key, value)])));
+            self.root = Some(Arc::new(Node::Leaf([(key, value)].into_iter().collect())));
             self.len = 1;
             return None;
         };
@@ -166,7 +189,8 @@ impl<V: Clone> Tree<V> {
             Grown::Split(first, right) => {
                 let left = root.clone();
                 let left_first = left.first_key().cloned().unwrap_or_else(|| first.clone());
-                self.root = Some(Arc::new(Node::Inner(vec![(left_first, left), (first, right)])));
+                self.root =
+                    Some(Arc::new(Node::Inner([(left_first, left), (first, right)].into_iter().collect())));
                 self.len += 1;
                 None
             }

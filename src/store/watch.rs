@@ -179,9 +179,8 @@ impl Watchers {
             }
             if !followers.terms.is_empty() {
                 let mut mark_terms = |record: &Record| {
-                    for (term, value) in &record.header.terms {
-                        if let Some(list) = followers.terms.get(term).and_then(|values| values.get(&**value))
-                        {
+                    for (term, value) in record.header.terms.iter() {
+                        if let Some(list) = followers.terms.get(term).and_then(|values| values.get(value)) {
                             mark(list);
                         }
                     }

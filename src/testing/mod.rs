@@ -88,7 +88,7 @@ impl Scenario {
         let follower = follower.map_err(|gone| StartError::NotReady(gone.to_string()))?;
         write_namespaces(&server)?;
         let spawner: Arc<dyn Spawner> = simulation.clone();
-        start_control_plane(&server, &world, &spawner);
+        start_control_plane(None, &server, &world, &spawner);
         let network = hollow_network();
         let mut nodes = BTreeMap::new();
         for number in 0..self.nodes {

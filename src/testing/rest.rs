@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::Specified;
 use crate::api::selector::Selector;
 use crate::controllers::pods;
 use crate::store::{Header, Select, Snapshot, Store, Stored};
@@ -108,7 +109,7 @@ fn check_pods(view: &Snapshot, wrong: &mut Vec<String>) {
 /// Every ReplicaSet has exactly the pods that it asks for, and says so.
 fn check_sets(view: &Snapshot, wrong: &mut Vec<String>) {
     for set in view.list::<ReplicaSet>(Select::All) {
-        let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let wanted = set.spec().and_then(|spec| spec.replicas).unwrap_or(1);
         let owned = view.list::<Pod>(Select::Owner(set.uid())).count() as i32;
         let status = set.status.clone().unwrap_or_default();
         let told = [Some(status.replicas), status.ready_replicas, status.available_replicas];
@@ -126,10 +127,10 @@ fn check_sets(view: &Snapshot, wrong: &mut Vec<String>) {
 /// Every Deployment is rolled out whole, or paused with as many pods as it asks for.
 fn check_deployments(view: &Snapshot, wrong: &mut Vec<String>) {
     for deployment in view.list::<Deployment>(Select::All) {
-        let Some(spec) = &deployment.spec else { continue };
+        let Some(spec) = deployment.spec() else { continue };
         let wanted = spec.replicas.unwrap_or(1);
         let sets: Vec<_> = view.list::<ReplicaSet>(Select::Owner(deployment.uid())).collect();
-        let size = |set: &Stored<ReplicaSet>| set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+        let size = |set: &Stored<ReplicaSet>| set.spec().and_then(|spec| spec.replicas).unwrap_or(0);
         let sizes: Vec<i32> = sets.iter().map(size).filter(|size| *size > 0).collect();
         let status = deployment.status.clone().unwrap_or_default();
         let told = [status.replicas, status.ready_replicas, status.available_replicas];

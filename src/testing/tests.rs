@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::{Line, Scenario, SimulatedCluster};
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::Specified;
 use crate::client::{DeleteOptions, Error, ListParams, Patch, Propagation};
 use crate::controllers::{pods, rollout};
 use crate::store::{Change, Select, Stored};
@@ -76,7 +77,7 @@ impl Judge {
         let owner = header.controller().map(|owner| owner.uid.to_string());
         if cluster.id_of::<Deployment>() == Some(kind) {
             let deployment: Deployment = change.new.decode();
-            let spec = deployment.spec.unwrap();
+            let spec = deployment.spec().unwrap().clone();
             let wanted = spec.replicas.unwrap();
             let surge = spec.strategy.and_then(|s| s.rolling_update).and_then(|r| r.max_surge);
             let surge = match surge {
@@ -326,4 +327,36 @@ fn a_lost_node_is_noticed_and_comes_back() {
     cluster.return_node("hollow-1");
     cluster.run_for(Duration::from_secs(120)).unwrap();
     assert_eq!(cluster.check_rest(), Vec::<String>::new());
+}
+
+#[test]
+fn the_parts_of_a_cluster_own_what_they_write_under_upstreams_names() {
+    let mut cluster = Scenario::new(1).nodes(1).start().unwrap();
+    // With its node there, the scheduler has nothing to say of a pod.
+    cluster.run_for(Duration::from_secs(30)).unwrap();
+    cluster.client().apply_manifest(&manifest("shop", "web", 1, 1, 3)).unwrap();
+    cluster.run_for(Duration::from_secs(60)).unwrap();
+    let view = cluster.server().store().snapshot();
+    let managers = |record: &crate::store::Record| {
+        let entries = record.header.managed.as_deref().map(|managed| managed.entries().to_vec());
+        let name = |entry: crate::api::fields::Entry| {
+            format!("{}:{}:{}", entry.manager, entry.operation.as_str(), entry.subresource)
+        };
+        let mut names: Vec<String> = entries.into_iter().flatten().map(name).collect();
+        names.sort();
+        names.join(" ")
+    };
+    let of = |records: Vec<String>| records.into_iter().collect::<std::collections::BTreeSet<String>>();
+    let all = |names: &[&str]| of(names.iter().map(|name| (*name).to_owned()).collect());
+    let pods = view.list::<Pod>(Select::All).map(|pod| managers(pod.record()));
+    assert_eq!(of(pods.collect()), all(&["kube-controller-manager:Update: kubelet:Update:status"]));
+    let sets = view.list::<ReplicaSet>(Select::All).map(|set| managers(set.record()));
+    let of_set = "kube-controller-manager:Update: kube-controller-manager:Update:status";
+    assert_eq!(of(sets.collect()), all(&[of_set]));
+    let deployments = view.list::<Deployment>(Select::All).map(|deployment| managers(deployment.record()));
+    // The annotation of the revision is written with the status, as upstream writes it.
+    let of_deployment = "coracle:Apply: kube-controller-manager:Update:status";
+    assert_eq!(of(deployments.collect()), all(&[of_deployment]));
+    let nodes = view.list::<Node>(Select::All).map(|node| managers(node.record()));
+    assert!(nodes.collect::<String>().contains("kubelet:Update:"));
 }

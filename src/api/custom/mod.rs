@@ -185,6 +185,7 @@ fn base_info(definition: &CustomResourceDefinition) -> KindInfo {
         scale: None::<ScalePaths>,
         has_generation: true,
         graceful_deletion: false,
+        orphans_dependents: false,
         any_finalizer: true,
         terms: &[],
         selectable_fields: Vec::new(),

@@ -323,6 +323,8 @@ impl Strategy for CustomStrategy {
         }
     }
 
+    fn validate_create(&self, _object: &dyn Object, _errors: &mut FieldErrors) {}
+
     fn validate_update(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors) {
         if let (Some(object), Some(old)) = (dynamic(object), dynamic(old)) {
             self.check(object, Some(old), false, errors);

@@ -1,9 +1,16 @@
 //! Prints how long ago something was, as `kubectl get` does: `45s`, `5m30s`, `3d4h`, `2y`.
 //!
-//! Owns the rounding: two units while the first is small, one afterwards. Reads no clock.
+//! Owns the rounding: two units while the first is small, one afterwards; and the cell of kinds that have no
+//! columns of their own, which shows when they were made. Reads no clock.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
+
+use crate::api::meta::whole_seconds;
+use crate::api::object::Column;
+
+/// The columns of kinds for which upstream has none.
+pub(crate) const CREATED_AT: &[Column] = &[Column { name: "Created At", wide: false }];
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -42,6 +49,12 @@ pub(crate) fn since(then: Option<&Time>, now: Timestamp) -> String {
 /// The time since `then`; `<unknown>` where there is none.
 pub(crate) fn since_micro(then: Option<&MicroTime>, now: Timestamp) -> String {
     then.map_or_else(unknown, |then| between(then.0, now))
+}
+
+/// The cells below [`CREATED_AT`]. An object that is in no store yet has Go's first time.
+pub(crate) fn created_at(meta: &ObjectMeta) -> Vec<String> {
+    let time = meta.creation_timestamp.as_ref();
+    vec![time.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| whole_seconds(time.0).to_string())]
 }
 
 fn unknown() -> String {

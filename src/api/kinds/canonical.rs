@@ -3,7 +3,8 @@
 //!
 //! Owns the trait, its implementations for scalars and the table macro; the tables of structs stand beside
 //! the kinds that have them, and say of each field what the published Go type says: `drop` (a plain value with
-//! omitempty), `keep` (a pointer), `fill` (a struct that is always written), `deep` (a required field).
+//! omitempty), `keep` (a pointer), `fill` (a struct that is always written), `text` (a text that is always
+//! written), `deep` (a required field).
 //!
 //! Invariant: an object in canonical form is equal to what decoding its own JSON gives, and making it canonical
 //! again changes nothing.
@@ -16,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::resources::is_plainly_canonical;
+use super::versions::Part;
 use crate::api::meta;
 use crate::api::quantity::Amount;
 
@@ -137,12 +139,18 @@ pub(crate) fn fill<T: Canonical + Default>(field: &mut Option<T>) {
     field.get_or_insert_default().make_canonical();
 }
 
+/// A text that is written even where nothing is in it.
+pub(crate) fn text(field: &mut impl Part<String>) {
+    field.part_mut();
+}
+
 /// Implements [`Canonical`] for structs from a table of their fields.
 macro_rules! canonical {
     ($($kind:ident {
         $(drop: $($drop:ident),+;)?
         $(keep: $($keep:ident),+;)?
         $(fill: $($fill:ident),+;)?
+        $(text: $($text:ident),+;)?
         $(deep: $($deep:ident),+;)?
     })+) => {
         $(impl $crate::api::kinds::canonical::Canonical for $kind {
@@ -150,6 +158,7 @@ macro_rules! canonical {
                 $($($crate::api::kinds::canonical::drop_if_empty(&mut self.$drop);)+)?
                 $($($crate::api::kinds::canonical::keep(&mut self.$keep);)+)?
                 $($($crate::api::kinds::canonical::fill(&mut self.$fill);)+)?
+                $($($crate::api::kinds::canonical::text(&mut self.$text);)+)?
                 $($(self.$deep.make_canonical();)+)?
             }
         })+

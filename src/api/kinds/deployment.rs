@@ -11,19 +11,26 @@ use serde_json::json;
 use super::age::since;
 use super::canonical::{Canonical, canonical, fill};
 use super::fields::text;
-use super::part::Part;
-use super::pod_spec::{default_template, validate_template};
-use super::replica_set::{MORE_THAN_ALL, containers_text};
+use super::pod_spec::default_template;
+use super::replica_set::validate_replicated;
+use super::rules::{canonical_by_table, named_as_subdomain};
+use super::shares::{number_of, validate_share, validate_within_whole};
+use super::versions::Specified;
+use super::workload::{
+    containers_text, validate_available, validate_collisions, validate_numbers, validate_parts,
+    validate_selector_kept,
+};
 use crate::api::error::{FieldErrors, FieldPath};
-use crate::api::meta::{IMMUTABLE, NEGATIVE, validate_not_negative};
-use crate::api::names::{check_name, is_dns1123_subdomain, is_percent};
+use crate::api::meta::validate_not_negative;
 use crate::api::object::{Column, Kind, Scope};
 use crate::api::selector::Selector;
 
 impl Kind for Deployment {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["deploy"];
+    const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const COLUMNS: &'static [Column] = &[
         Column { name: "Ready", wide: false },
         Column { name: "Up-to-date", wide: false },
@@ -34,12 +41,11 @@ impl Kind for Deployment {
         Column { name: "Selector", wide: true },
     ];
 
-    fn validate_name(name: &str, prefix: bool) -> Vec<String> {
-        check_name(is_dns1123_subdomain, name, prefix)
-    }
+    named_as_subdomain!();
+    canonical_by_table!();
 
     fn set_defaults(&mut self) {
-        let spec: &mut DeploymentSpec = self.spec.part_mut();
+        let spec = self.spec_mut();
         spec.replicas.get_or_insert(1);
         let strategy = spec.strategy.get_or_insert_default();
         if text(&strategy.type_).is_empty() {
@@ -69,16 +75,11 @@ impl Kind for Deployment {
         self.metadata.labels.clone_from(&old.metadata.labels);
     }
 
-    fn canonicalise(&mut self) {
-        self.make_canonical();
-    }
-
     fn validate(&self, errors: &mut FieldErrors) {
-        let spec: Option<&DeploymentSpec> = self.spec.part();
-        let Some(spec) = spec else { return };
+        let Some(spec) = self.spec() else { return };
         let path = FieldPath::new("spec");
         validate_not_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), errors);
-        validate_template(&spec.selector, &spec.template, &path, errors);
+        validate_replicated(&spec.selector, &spec.template, &path, errors);
         let none = DeploymentStrategy::default();
         validate_strategy(spec.strategy.as_ref().unwrap_or(&none), &path.child("strategy"), errors);
         let ready_seconds = spec.min_ready_seconds.unwrap_or(0);
@@ -95,23 +96,17 @@ impl Kind for Deployment {
     }
 
     fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
-        let (new, old): (Option<&DeploymentSpec>, _) = (self.spec.part(), old.spec.part());
-        let (Some(new), Some(old)): (_, Option<&DeploymentSpec>) = (new, old) else { return };
-        if new.selector != old.selector {
-            errors.invalid(&FieldPath::new("spec").child("selector"), json!(new.selector), IMMUTABLE);
-        }
+        let (Some(new), Some(old)) = (self.spec(), old.spec()) else { return };
+        validate_selector_kept(&new.selector, &old.selector, errors);
     }
 
     fn validate_status(&self, old: &Self, errors: &mut FieldErrors) {
         let none = DeploymentStatus::default();
         let status = self.status.as_ref().unwrap_or(&none);
         let path = FieldPath::new("status");
-        validate_numbers(status, &path, errors);
+        validate_counts(status, &path, errors);
         let before = old.status.as_ref().and_then(|status| status.collision_count);
-        let now = status.collision_count;
-        if before.is_some_and(|before| now.is_none_or(|now| now < before)) {
-            errors.invalid(&path.child("collisionCount"), now.unwrap_or(0), "cannot be decremented");
-        }
+        validate_collisions(status.collision_count, before, &path, errors);
     }
 
     fn moves_generation(&self, old: &Self) -> bool {
@@ -121,7 +116,7 @@ impl Kind for Deployment {
 
     fn row(&self, now: Timestamp) -> Vec<String> {
         let (none, empty) = (DeploymentSpec::default(), DeploymentStatus::default());
-        let spec: &DeploymentSpec = self.spec.part().unwrap_or(&none);
+        let spec = self.spec().unwrap_or(&none);
         let status = self.status.as_ref().unwrap_or(&empty);
         let (names, images) = containers_text(Some(&spec.template));
         vec![
@@ -137,7 +132,7 @@ impl Kind for Deployment {
     }
 }
 
-fn validate_numbers(status: &DeploymentStatus, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+fn validate_counts(status: &DeploymentStatus, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let number = |field: Option<i32>| field.unwrap_or(0);
     let all = number(status.replicas);
     let (updated, ready) = (number(status.updated_replicas), number(status.ready_replicas));
@@ -152,17 +147,10 @@ fn validate_numbers(status: &DeploymentStatus, path: &FieldPath<'_>, errors: &mu
         ("terminatingReplicas", number(status.terminating_replicas).into()),
         ("collisionCount", number(status.collision_count).into()),
     ];
-    for (field, number) in numbers {
-        validate_not_negative(number, &path.child(field), errors);
-    }
+    validate_numbers(&numbers, path, errors);
     let parts = [("updatedReplicas", updated), ("readyReplicas", ready), ("availableReplicas", available)];
-    for (field, number) in parts.into_iter().filter(|(_, number)| *number > all) {
-        errors.invalid(&path.child(field), number, MORE_THAN_ALL);
-    }
-    if available > ready {
-        let detail = "cannot be greater than readyReplicas";
-        errors.invalid(&path.child("availableReplicas"), available, detail);
-    }
+    validate_parts(all, &parts, path, errors);
+    validate_available(available, ready, "readyReplicas", path, errors);
 }
 
 fn validate_strategy(strategy: &DeploymentStrategy, path: &FieldPath<'_>, errors: &mut FieldErrors) {
@@ -191,43 +179,18 @@ fn validate_rolling(update: &RollingUpdateDeployment, path: &FieldPath<'_>, erro
     let zero = IntOrString::Int(0);
     let unavailable = update.max_unavailable.as_ref().unwrap_or(&zero);
     let surge = update.max_surge.as_ref().unwrap_or(&zero);
-    validate_amount(unavailable, &path.child("maxUnavailable"), errors);
-    validate_amount(surge, &path.child("maxSurge"), errors);
+    validate_share(unavailable, &path.child("maxUnavailable"), errors);
+    validate_share(surge, &path.child("maxSurge"), errors);
     let path = path.child("maxUnavailable");
     if number_of(unavailable) == 0 && number_of(surge) == 0 {
         errors.invalid(&path, json!(unavailable), "may not be 0 when `maxSurge` is 0");
     }
-    if percent_of(unavailable).is_some_and(|percent| percent > 100) {
-        errors.invalid(&path, json!(unavailable), "must not be greater than 100%");
-    }
-}
-
-/// A number of pods, or a share of them.
-fn validate_amount(amount: &IntOrString, path: &FieldPath<'_>, errors: &mut FieldErrors) {
-    match amount {
-        IntOrString::Int(number) if *number < 0 => errors.invalid(path, *number, NEGATIVE),
-        IntOrString::Int(_) => {}
-        IntOrString::String(share) => errors.invalid_each(path, share, is_percent(share)),
-    }
-}
-
-fn percent_of(amount: &IntOrString) -> Option<i64> {
-    let IntOrString::String(share) = amount else { return None };
-    // A share with more digits than fit is far above every bound.
-    is_percent(share).is_empty().then(|| share.trim_end_matches('%').parse().unwrap_or(i64::MAX))
-}
-
-fn number_of(amount: &IntOrString) -> i64 {
-    match amount {
-        IntOrString::Int(number) => (*number).into(),
-        IntOrString::String(word) => percent_of(amount).unwrap_or_else(|| word.parse().unwrap_or(0)),
-    }
+    validate_within_whole(unavailable, &path, errors);
 }
 
 impl Canonical for Deployment {
     fn make_canonical(&mut self) {
-        let spec: &mut DeploymentSpec = self.spec.part_mut();
-        spec.make_canonical();
+        self.spec_mut().make_canonical();
         fill(&mut self.status);
     }
 }
@@ -236,6 +199,7 @@ canonical! {
     DeploymentCondition {
         drop: message, reason;
         keep: last_transition_time, last_update_time;
+        text: type_, status;
     }
     DeploymentSpec {
         drop: min_ready_seconds, paused;

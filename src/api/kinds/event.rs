@@ -55,23 +55,7 @@ impl Kind for Event {
     }
 
     fn validate(&self, errors: &mut FieldErrors) {
-        let namespace = text(&self.metadata.namespace);
-        let involved = text(&self.involved_object.namespace);
-        let path = FieldPath::new("involvedObject");
-        let path = path.child("namespace");
-        let fits = match (self.event_time.is_some(), involved.is_empty()) {
-            (false, true) => matches!(namespace, "" | "default"),
-            (false, false) => namespace == involved,
-            (true, true) => matches!(namespace, "default" | "kube-system"),
-            (true, false) => true,
-        };
-        if !fits {
-            errors.invalid(&path, involved, "does not match event.namespace");
-        }
-        if self.event_time.is_some() {
-            validate_reporter(self, errors);
-        }
-        errors.invalid_each(&FieldPath::new("namespace"), namespace, is_dns1123_subdomain(namespace));
+        validate_event(self, "reportingComponent", errors);
     }
 
     fn has_generation() -> bool {
@@ -137,10 +121,32 @@ impl Kind for Event {
     }
 }
 
+/// Collects what is wrong with an event, whichever version it came by; that version has its own word for the
+/// reporter.
+pub(super) fn validate_event(event: &Event, reporter: &str, errors: &mut FieldErrors) {
+    let namespace = text(&event.metadata.namespace);
+    let involved = text(&event.involved_object.namespace);
+    let path = FieldPath::new("involvedObject");
+    let path = path.child("namespace");
+    let fits = match (event.event_time.is_some(), involved.is_empty()) {
+        (false, true) => matches!(namespace, "" | "default"),
+        (false, false) => namespace == involved,
+        (true, true) => matches!(namespace, "default" | "kube-system"),
+        (true, false) => true,
+    };
+    if !fits {
+        errors.invalid(&path, involved, "does not match event.namespace");
+    }
+    if event.event_time.is_some() {
+        validate_reporter(event, reporter, errors);
+    }
+    errors.invalid_each(&FieldPath::new("namespace"), namespace, is_dns1123_subdomain(namespace));
+}
+
 /// What events that carry an exact time must say.
-fn validate_reporter(event: &Event, errors: &mut FieldErrors) {
+fn validate_reporter(event: &Event, field: &str, errors: &mut FieldErrors) {
     let reporter = text(&event.reporting_component);
-    let path = FieldPath::new("reportingComponent");
+    let path = FieldPath::new(field);
     if reporter.is_empty() {
         errors.required(&path, "");
     }

@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::meta::validate_labels;
 use crate::api::names::{
-    is_dns1123_label, is_ip_for_old_field, is_label_value, is_port_name, is_port_number, is_qualified_name,
-    parse_ip_sloppy,
+    is_dns1123_label, is_dns1123_subdomain, is_ip_for_old_field, is_label_value, is_path_segment_name,
+    is_port_name, is_port_number, is_qualified_name, parse_ip_sloppy,
 };
 
 /// The protocols that a port may speak.
@@ -125,6 +125,33 @@ pub(crate) fn validate_required_choice(
     }
 }
 
+/// A path with the domain of whoever made it in front: `acme.io/foo`.
+pub(crate) fn validate_domain_path(value: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    const PATTERN: &str = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+";
+    if value.is_empty() {
+        errors.required(path, "");
+        return;
+    }
+    let (host, rest) = value.split_once('/').unwrap_or((value, ""));
+    if host.is_empty() || rest.is_empty() {
+        errors.invalid(path, value, "must be a domain-prefixed path (such as \"acme.io/foo\")");
+        return;
+    }
+    errors.invalid_each(path, host, is_dns1123_subdomain(host));
+    if !rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte)) {
+        errors.invalid(path, rest, format!("Invalid path (regex used for validation is '{PATTERN}')"));
+    }
+}
+
+/// A name that can stand as a segment of a path, and must be given.
+pub(crate) fn validate_required_segment(value: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    if value.is_empty() {
+        errors.required(path, "");
+    } else {
+        errors.invalid_each(path, value, is_path_segment_name(value));
+    }
+}
+
 /// A name that is a label of DNS.
 pub(crate) fn validate_dns_label(value: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     errors.invalid_each(path, value, is_dns1123_label(value));
@@ -156,15 +183,8 @@ pub(crate) fn validate_old_cidr(
     if before.iter().any(|old| old == value) {
         return;
     }
-    const FORM: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-    let parsed = value.split_once('/').and_then(|(address, bits)| {
-        let address = parse_ip_sloppy(address)?;
-        let bits: u8 = bits.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        (bits <= most).then_some((address, bits))
-    });
-    let Some((address, bits)) = parsed else {
-        errors.invalid(path, value, FORM);
+    let Some((address, bits)) = parse_cidr_sloppy(value) else {
+        errors.invalid(path, value, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
         return;
     };
     let (written, written_bits) = value.split_once('/').unwrap_or((value, ""));
@@ -177,7 +197,29 @@ pub(crate) fn validate_old_cidr(
     }
 }
 
-fn masked(address: IpAddr, bits: u8) -> IpAddr {
+/// A range of addresses in the one spelling that Kubernetes would give it.
+pub(crate) fn validate_cidr(value: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    let before = errors.len();
+    validate_old_cidr(value, &[], path, errors);
+    if errors.len() == before
+        && let Some((address, bits)) = parse_cidr_sloppy(value)
+        && format!("{address}/{bits}") != value
+    {
+        errors.invalid(path, value, format!("must be in canonical form (\"{address}/{bits}\")"));
+    }
+}
+
+/// Reads a range as Kubernetes always has: its address, which may lie anywhere in it, and the bits of its prefix.
+pub(crate) fn parse_cidr_sloppy(value: &str) -> Option<(IpAddr, u8)> {
+    let (address, bits) = value.split_once('/')?;
+    let address = parse_ip_sloppy(address)?;
+    let bits: u8 = bits.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    (bits <= most).then_some((address, bits))
+}
+
+/// The first address of the range of so many bits that the address lies in.
+pub(crate) fn masked(address: IpAddr, bits: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);

@@ -2,25 +2,30 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetSpec, ReplicaSetStatus};
-use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
 
 use super::age::since;
 use super::canonical::{Canonical, canonical, fill};
-use super::part::Part;
-use super::pod_spec::{default_template, validate_template};
+use super::pod_spec::{default_template, validate_kept_running, validate_template};
+use super::rules::{canonical_by_table, generation_of_spec, named_as_subdomain, status_apart};
+use super::versions::Specified;
+use super::workload::{
+    containers_text, given, selector_text, validate_available, validate_numbers, validate_parts,
+    validate_required_selector, validate_selector_kept, validate_selects_template,
+};
 use crate::api::error::{FieldErrors, FieldPath};
-use crate::api::meta::{IMMUTABLE, validate_not_negative};
-use crate::api::names::{check_name, is_dns1123_subdomain};
+use crate::api::meta::validate_not_negative;
 use crate::api::object::{Column, Kind, Scope, TermName, Terms};
 use crate::api::selector::Selector;
-
-pub(super) const MORE_THAN_ALL: &str = "cannot be greater than status.replicas";
 
 impl Kind for ReplicaSet {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["rs"];
+    const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
+    const HAS_SCALE: bool = true;
     const SELECTABLE_FIELDS: &'static [TermName] = &["status.replicas"];
     const COLUMNS: &'static [Column] = &[
         Column { name: "Desired", wide: false },
@@ -32,48 +37,30 @@ impl Kind for ReplicaSet {
         Column { name: "Selector", wide: true },
     ];
 
-    fn validate_name(name: &str, prefix: bool) -> Vec<String> {
-        check_name(is_dns1123_subdomain, name, prefix)
-    }
+    named_as_subdomain!();
+    status_apart!();
+    canonical_by_table!();
+    generation_of_spec!();
 
     fn set_defaults(&mut self) {
-        let spec: &mut ReplicaSetSpec = self.spec.part_mut();
+        let spec = self.spec_mut();
         spec.replicas.get_or_insert(1);
         default_template(spec.template.get_or_insert_default());
     }
 
-    fn prepare_create(&mut self) {
-        self.status = Some(ReplicaSetStatus::default());
-    }
-
-    fn prepare_update(&mut self, old: &Self) {
-        self.status.clone_from(&old.status);
-    }
-
-    fn prepare_status(&mut self, old: &Self) {
-        self.spec.clone_from(&old.spec);
-    }
-
-    fn canonicalise(&mut self) {
-        self.make_canonical();
-    }
-
     fn validate(&self, errors: &mut FieldErrors) {
-        let spec: Option<&ReplicaSetSpec> = self.spec.part();
-        let Some(spec) = spec else { return };
+        let Some(spec) = self.spec() else { return };
         let path = FieldPath::new("spec");
         validate_not_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), errors);
         validate_not_negative(spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds"), errors);
         let empty = PodTemplateSpec::default();
-        validate_template(&spec.selector, spec.template.as_ref().unwrap_or(&empty), &path, errors);
+        let template = spec.template.as_ref().unwrap_or(&empty);
+        validate_replicated(&spec.selector, template, &path, errors);
     }
 
     fn validate_update(&self, old: &Self, errors: &mut FieldErrors) {
-        let (new, old): (Option<&ReplicaSetSpec>, _) = (self.spec.part(), old.spec.part());
-        let (Some(new), Some(old)): (_, Option<&ReplicaSetSpec>) = (new, old) else { return };
-        if new.selector != old.selector {
-            errors.invalid(&FieldPath::new("spec").child("selector"), json!(new.selector), IMMUTABLE);
-        }
+        let (Some(new), Some(old)) = (self.spec(), old.spec()) else { return };
+        validate_selector_kept(&new.selector, &old.selector, errors);
     }
 
     fn validate_status(&self, _old: &Self, errors: &mut FieldErrors) {
@@ -89,22 +76,11 @@ impl Kind for ReplicaSet {
             ("observedGeneration", status.observed_generation.unwrap_or(0)),
             ("terminatingReplicas", status.terminating_replicas.unwrap_or(0).into()),
         ];
-        for (field, number) in numbers {
-            validate_not_negative(number, &path.child(field), errors);
-        }
+        validate_numbers(&numbers, &path, errors);
         let parts =
             [("fullyLabeledReplicas", full), ("readyReplicas", ready), ("availableReplicas", available)];
-        for (field, number) in parts.into_iter().filter(|(_, number)| *number > status.replicas) {
-            errors.invalid(&path.child(field), number, MORE_THAN_ALL);
-        }
-        if available > ready {
-            let detail = "cannot be greater than readyReplicas";
-            errors.invalid(&path.child("availableReplicas"), available, detail);
-        }
-    }
-
-    fn moves_generation(&self, old: &Self) -> bool {
-        self.spec != old.spec
+        validate_parts(status.replicas, &parts, &path, errors);
+        validate_available(available, ready, "readyReplicas", &path, errors);
     }
 
     fn terms(&self, terms: &mut Terms) {
@@ -113,7 +89,7 @@ impl Kind for ReplicaSet {
     }
 
     fn row(&self, now: Timestamp) -> Vec<String> {
-        let spec: Option<&ReplicaSetSpec> = self.spec.part();
+        let spec = self.spec();
         let status = self.status.as_ref();
         let template = spec.and_then(|spec| spec.template.as_ref());
         let (names, images) = containers_text(template);
@@ -124,28 +100,33 @@ impl Kind for ReplicaSet {
             since(self.metadata.creation_timestamp.as_ref(), now),
             names,
             images,
-            match Selector::from_label_selector(spec.map(|spec| &spec.selector)) {
-                Err(_) => "<error>".to_owned(),
-                Ok(selector) if selector.is_everything() || selector.is_nothing() => "<none>".to_owned(),
-                Ok(selector) => selector.to_string(),
-            },
+            selector_text(spec.map(|spec| &spec.selector)),
         ]
     }
 }
 
-/// The names and images of the containers, each with commas between.
-pub(super) fn containers_text(template: Option<&PodTemplateSpec>) -> (String, String) {
-    let containers = template.and_then(|template| template.spec.as_ref()).map(|spec| &spec.containers[..]);
-    let join = |of: fn(&Container) -> &str| {
-        containers.unwrap_or_default().iter().map(of).collect::<Vec<_>>().join(",")
-    };
-    (join(|container| &container.name), join(|container| container.image.as_deref().unwrap_or_default()))
+/// The selector and the template of a ReplicaSet, or of a Deployment, whose ReplicaSets get them.
+pub(super) fn validate_replicated(
+    selector: &LabelSelector,
+    template: &PodTemplateSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    let selector_path = path.child("selector");
+    validate_required_selector(selector, &selector_path, errors);
+    let path = path.child("template");
+    if Selector::from_label_selector(Some(selector)).is_err() {
+        errors.invalid(&selector_path, json!(selector), "invalid label selector");
+        return;
+    }
+    validate_selects_template(given(selector), template, &path, errors);
+    validate_template(template, &path, errors);
+    validate_kept_running(template, "ReplicaSet", &path, errors);
 }
 
 impl Canonical for ReplicaSet {
     fn make_canonical(&mut self) {
-        let spec: &mut ReplicaSetSpec = self.spec.part_mut();
-        spec.make_canonical();
+        self.spec_mut().make_canonical();
         fill(&mut self.status);
     }
 }
@@ -154,6 +135,7 @@ canonical! {
     ReplicaSetCondition {
         drop: message, reason;
         keep: last_transition_time;
+        text: type_, status;
     }
     ReplicaSetSpec {
         drop: min_ready_seconds;

@@ -75,6 +75,23 @@ pub(crate) fn is_standard(name: &str) -> bool {
         || name.starts_with("requests.hugepages-")
 }
 
+/// Whether quotas know the resource without a domain.
+pub(crate) fn is_standard_for_quota(name: &str) -> bool {
+    is_standard(name) && name != "storage"
+}
+
+/// The name of a resource; whether it is one.
+pub(crate) fn validate_resource(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) -> bool {
+    let wrong = is_qualified_name(name);
+    let valid = wrong.is_empty();
+    errors.invalid_each(path, name, wrong);
+    if valid && !name.contains('/') && !is_standard(name) {
+        errors.invalid(path, name, "must be a standard resource type or fully qualified");
+        return false;
+    }
+    valid
+}
+
 /// Whether a container may ask for the resource without a domain.
 pub(crate) fn is_for_containers(name: &str) -> bool {
     matches!(name, "cpu" | "memory" | "ephemeral-storage") || is_huge_page(name)
@@ -118,13 +135,18 @@ pub(crate) fn is_plainly_canonical(text: &str) -> bool {
 
 /// Rounds every amount up to thousandths, the finest that Kubernetes keeps.
 pub(crate) fn round_amounts(amounts: &mut Option<ResourceList>) {
-    let amounts = amounts.iter_mut().flat_map(|amounts| amounts.values_mut());
-    for quantity in amounts.filter(|quantity| !is_plainly_canonical(&quantity.0)) {
-        if let Ok(amount) = Amount::parse(&quantity.0) {
-            let rounded = amount.rounded_up(-3);
-            if rounded != amount {
-                *quantity = rounded.into();
-            }
+    amounts.iter_mut().flat_map(|amounts| amounts.values_mut()).for_each(round_amount);
+}
+
+/// Rounds one amount up to thousandths.
+pub(crate) fn round_amount(quantity: &mut Quantity) {
+    if is_plainly_canonical(&quantity.0) {
+        return;
+    }
+    if let Ok(amount) = Amount::parse(&quantity.0) {
+        let rounded = amount.rounded_up(-3);
+        if rounded != amount {
+            *quantity = rounded.into();
         }
     }
 }

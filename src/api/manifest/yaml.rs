@@ -38,6 +38,17 @@ pub(super) fn documents(text: &str) -> Result<Vec<Arc<Node>>, ManifestError> {
     }
 }
 
+/// The keys of a document that are there twice, with their lines.
+pub(super) type Doubled = Vec<(usize, String)>;
+
+/// The tree of a text that is one document, and the keys that are in it twice.
+pub(super) fn document(text: &str) -> Result<(Option<Arc<Node>>, Doubled), ManifestError> {
+    let mut nodes = Vec::new();
+    let mut spent = Spent { doubled: Some(Vec::new()), ..Spent::default() };
+    read_part(text, 1, &mut spent, &mut nodes).map_err(|fault| fault.in_document(1))?;
+    Ok((nodes.into_iter().next(), spent.doubled.unwrap_or_default()))
+}
+
 /// The text before the next line that begins with `---`, and that line.
 fn next_part(text: &str) -> (&str, Option<&str>) {
     let start = if text.starts_with("---") { Some(0) } else { text.find("\n---").map(|at| at + 1) };
@@ -56,6 +67,8 @@ struct Spent {
     expanded: u64,
     /// Bytes that aliases have added.
     aliased: u64,
+    /// Keys that are there twice, with their lines, where they are allowed: the last counts.
+    doubled: Option<Vec<(usize, String)>>,
 }
 
 impl Spent {
@@ -188,6 +201,12 @@ impl<'a> Reader<'a, '_> {
                 None => merges.push((at, node)),
                 Some(key) => {
                     if !known.insert(key.clone()) {
+                        if let Some(doubled) = &mut self.spent.doubled {
+                            doubled.push((at, key.clone()));
+                            entries.retain(|entry| entry.key != key);
+                            entries.push(Entry { key, line: at, node });
+                            continue;
+                        }
                         let fault = Fault::at(at, Problem::DuplicateKey(key.clone()));
                         return Err(fault.within(Segment::Key(key.into())));
                     }

@@ -178,6 +178,15 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_is_the_long_way(text in "[1-9][0-9]{0,9}(n|u|m||k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e3|e-6)") {
+        let written = Written::split(&text).unwrap();
+        if let Some(short) = written.short() {
+            let long = written.long().unwrap();
+            prop_assert_eq!((short, short.format()), (long, long.format()), "{}", text);
+        }
+    }
+
+    #[test]
     fn order_is_that_of_the_numbers(left in amounts(), right in amounts()) {
         if let (Some(a), Some(b)) = (billionths(left), billionths(right)) {
             prop_assert_eq!(left.cmp(&right), a.cmp(&b));

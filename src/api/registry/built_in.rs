@@ -8,9 +8,10 @@ use std::marker::PhantomData;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{KindInfo, Strategy, TableColumn, WrongField};
+use super::{KindInfo, ScalePaths, Strategy, TableColumn, WrongField};
 use crate::api::error::{FieldErrors, StatusError};
 use crate::api::object::{Kind, Object, ServedName, Terms};
+use crate::api::shape::Shape;
 
 /// The first field of `given` that `known`, the same object decoded and encoded again, has lost.
 fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<String> {
@@ -41,12 +42,41 @@ fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<Stri
     }
 }
 
-/// Fields whose values are quantities, or maps of them.
-const QUANTITIES: [&str; 8] =
-    ["requests", "limits", "capacity", "allocatable", "overhead", "divisor", "sizeLimit", "storage"];
+/// A path as errors spell it: `spec.containers[0].name`.
+fn field_path(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
+        Path::Map { parent, key } => match field_path(parent) {
+            above if above.is_empty() => key.clone(),
+            above => format!("{above}.{key}"),
+        },
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            field_path(parent)
+        }
+    }
+}
+
+/// Fields whose values are quantities, or maps of them, whatever the kind.
+const QUANTITIES: [&str; 10] = [
+    "requests",
+    "limits",
+    "capacity",
+    "allocatable",
+    "overhead",
+    "divisor",
+    "sizeLimit",
+    "storage",
+    "averageValue",
+    "tolerance",
+];
+
+/// Fields of autoscalers below which a `value` is a quantity; elsewhere it is text or a number.
+const METRICS: [&str; 2] = ["target", "current"];
 
 /// A quantity may be written as a number (`cpu: 1`); the types know text only.
-fn quantities_as_text(value: &mut Value) {
+fn quantities_as_text(value: &mut Value, more: &[&str]) {
     fn number_as_text(value: &mut Value) {
         if value.is_number() {
             *value = Value::String(value.to_string());
@@ -55,14 +85,19 @@ fn quantities_as_text(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                if QUANTITIES.contains(&name.as_str()) {
+                if QUANTITIES.contains(&name.as_str()) || more.contains(&name.as_str()) {
                     number_as_text(value);
                     value.as_object_mut().into_iter().flatten().for_each(|(_, value)| number_as_text(value));
                 }
-                quantities_as_text(value);
+                if METRICS.contains(&name.as_str())
+                    && let Some(value) = value.get_mut("value")
+                {
+                    number_as_text(value);
+                }
+                quantities_as_text(value, more);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(quantities_as_text),
+        Value::Array(items) => items.iter_mut().for_each(|item| quantities_as_text(item, more)),
         _ => {}
     }
 }
@@ -71,6 +106,7 @@ fn quantities_as_text(value: &mut Value) {
 pub(super) struct BuiltIn<K> {
     /// The storage version first.
     versions: Vec<KindInfo>,
+    shape: Shape,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -79,7 +115,8 @@ impl<K: Kind> BuiltIn<K> {
         let own =
             ServedName { group: K::GROUP, version: K::VERSION, kind: K::KIND, plural: K::URL_PATH_SEGMENT };
         let names = std::iter::once(&own).chain(K::ALSO_SERVED);
-        BuiltIn { versions: names.map(info::<K>).collect(), kind: PhantomData }
+        let shape = Shape::builtin(K::API_VERSION, K::KIND).unwrap_or_else(Shape::unknown);
+        BuiltIn { versions: names.map(info::<K>).collect(), shape, kind: PhantomData }
     }
 
     /// Which of the versions a value says that it is of; the storage version if it says none.
@@ -108,9 +145,14 @@ fn info<K: Kind>(name: &ServedName) -> KindInfo {
         served: true,
         deprecation: None,
         has_status: K::HAS_STATUS,
-        scale: None,
+        scale: K::HAS_SCALE.then(|| ScalePaths {
+            spec_replicas: ".spec.replicas".to_owned(),
+            status_replicas: ".status.replicas".to_owned(),
+            label_selector: Some(".spec.selector".to_owned()),
+        }),
         has_generation: K::has_generation(),
         graceful_deletion: K::GRACEFUL_DELETION,
+        orphans_dependents: K::ORPHANS_DEPENDENTS,
         any_finalizer: K::ANY_FINALIZER,
         terms: K::TERMS,
         selectable_fields: K::SELECTABLE_FIELDS.iter().map(|&term| (term.to_owned(), term)).collect(),
@@ -135,6 +177,10 @@ impl<K: Kind> Strategy for BuiltIn<K> {
         &self.versions
     }
 
+    fn shape(&self) -> Shape {
+        self.shape.clone()
+    }
+
     fn convert(&self, mut value: Value, from: usize, to: usize) -> Result<Value, StatusError> {
         if from == to {
             return Ok(value);
@@ -157,7 +203,7 @@ impl<K: Kind> Strategy for BuiltIn<K> {
                 .convert(value, version, 0)
                 .map_err(|cause| WrongField { field: String::new(), cause: cause.message })?;
         }
-        quantities_as_text(&mut value);
+        quantities_as_text(&mut value, K::QUANTITIES);
         match serde_path_to_error::deserialize::<_, K>(value) {
             Ok(object) => Ok(Box::new(object)),
             Err(error) => {
@@ -176,6 +222,24 @@ impl<K: Kind> Strategy for BuiltIn<K> {
         match unknown_field(value, &known, &mut String::new()) {
             Some(field) => Err(WrongField { cause: format!("unknown field \"{field}\""), field }),
             None => Ok(()),
+        }
+    }
+
+    fn decode_fields(&self, mut value: Value) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+        if self.version_of(&value) > 0 {
+            let unknown = self.check_fields(&value).err().map(|wrong| wrong.field);
+            return Ok((self.decode_value(value)?, unknown.into_iter().collect()));
+        }
+        quantities_as_text(&mut value, K::QUANTITIES);
+        let mut unknown = Vec::new();
+        let mut note = |path: serde_ignored::Path<'_>| unknown.push(field_path(&path));
+        let fields = serde_ignored::Deserializer::new(value, &mut note);
+        match serde_path_to_error::deserialize::<_, K>(fields) {
+            Ok(object) => Ok((Box::new(object), unknown)),
+            Err(error) => {
+                let field = error.path().to_string();
+                Err(WrongField { field, cause: error.into_inner().to_string() })
+            }
         }
     }
 
@@ -211,6 +275,12 @@ impl<K: Kind> Strategy for BuiltIn<K> {
         }
     }
 
+    fn stamp(&self, object: &mut dyn Object, old: Option<&dyn Object>, now: Timestamp) {
+        if let Some(object) = typed_mut::<K>(object) {
+            object.stamp(old.and_then(typed::<K>), now);
+        }
+    }
+
     fn canonicalise(&self, object: &mut dyn Object) {
         if let Some(object) = typed_mut::<K>(object) {
             object.canonicalise();
@@ -220,6 +290,12 @@ impl<K: Kind> Strategy for BuiltIn<K> {
     fn validate(&self, object: &dyn Object, errors: &mut FieldErrors) {
         if let Some(object) = typed::<K>(object) {
             object.validate(errors);
+        }
+    }
+
+    fn validate_create(&self, object: &dyn Object, errors: &mut FieldErrors) {
+        if let Some(object) = typed::<K>(object) {
+            object.validate_create(errors);
         }
     }
 

@@ -67,6 +67,8 @@ impl Strategy for Retired {
 
     fn validate(&self, _object: &dyn Object, _errors: &mut FieldErrors) {}
 
+    fn validate_create(&self, _object: &dyn Object, _errors: &mut FieldErrors) {}
+
     fn validate_update(&self, _object: &dyn Object, _old: &dyn Object, _errors: &mut FieldErrors) {}
 
     fn validate_status(&self, _object: &dyn Object, _old: &dyn Object, _errors: &mut FieldErrors) {}

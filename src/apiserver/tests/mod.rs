@@ -2,6 +2,7 @@
 
 mod admission;
 mod custom;
+mod ownership;
 mod properties;
 mod script;
 

@@ -127,7 +127,8 @@ impl Session {
             verb => (false, verb, rest),
         };
         let before = self.server.store().revision();
-        let options = WriteOptions { dry_run: dry, field_manager: "test".to_owned(), version: 0 };
+        let options =
+            WriteOptions { dry_run: dry, field_manager: "test".to_owned(), ..WriteOptions::default() };
         let answer = match verb {
             "create" | "update" | "status" | "finalize" => self.write_object(verb, rest, &options),
             "merge" | "merge-status" | "json" => self.patch(verb, rest, &options),
@@ -395,7 +396,8 @@ fn check(name: &str) -> usize {
 
 #[test]
 fn scripts() {
-    let names = ["writes", "deletion", "namespaces", "lists", "watches", "services", "pods"];
+    let names =
+        ["writes", "deletion", "namespaces", "lists", "watches", "services", "pods", "workloads", "kinds"];
     let requests: usize = names.iter().map(|name| check(&format!("{name}.script"))).sum();
     assert!(requests >= 150, "{requests} requests");
 }

@@ -3,9 +3,11 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::api::kinds::versions::Specified;
+
 /// How many replicas are asked for; 1 where nothing is said.
 pub(super) fn desired(deployment: &Deployment) -> i32 {
-    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+    deployment.spec().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
 /// How a rollout goes.
@@ -18,7 +20,7 @@ pub(super) enum Strategy {
 }
 
 pub(super) fn strategy(deployment: &Deployment) -> Strategy {
-    let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    let strategy = deployment.spec().and_then(|spec| spec.strategy.as_ref());
     match strategy.and_then(|strategy| strategy.type_.as_deref()) {
         Some("Recreate") => Strategy::Recreate,
         _ => Strategy::Rolling,
@@ -27,7 +29,7 @@ pub(super) fn strategy(deployment: &Deployment) -> Strategy {
 
 /// Surge and unavailability of a rolling update, in replicas. Both are never zero.
 fn resolved(deployment: &Deployment) -> (i32, i32) {
-    let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    let strategy = deployment.spec().and_then(|spec| spec.strategy.as_ref());
     let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
     let desired = desired(deployment);
     let surge = scaled(rolling.and_then(|rolling| rolling.max_surge.as_ref()), desired, true);

@@ -28,6 +28,7 @@ mod tests;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use super::claim::Claims;
+use crate::api::kinds::versions::Specified;
 use crate::api::{ObjectKey, Registry};
 use crate::reconcile::{Action, Context, Error, Reconciler, Seen, Wakes};
 use crate::store::Interest;
@@ -64,6 +65,10 @@ impl Reconciler for Deployments {
         "deployment-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         // Owners first: a set's owner is known when the set is seen. Pods need not be watched: whatever of them
         // matters here shows in the status of their set.
@@ -79,7 +84,7 @@ impl Reconciler for Deployments {
         if seen.is::<ReplicaSet>() {
             self.claims.owned_seen(seen, wakes);
         } else {
-            let selector = |it: &Deployment| it.spec.as_ref().map(|spec| spec.selector.clone());
+            let selector = |it: &Deployment| it.spec().map(|spec| spec.selector.clone());
             self.claims.owner_seen(seen, selector, wakes);
         }
     }

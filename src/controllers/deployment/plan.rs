@@ -15,6 +15,7 @@ use super::revision::{self, REVISION, revision_of};
 use super::sets::{Set, Sets};
 use super::{rolling, scaling, status};
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::Specified;
 use crate::controllers::claim::{self, Claim};
 use crate::controllers::pods;
 use crate::reconcile::{EventType, Plan, View};
@@ -60,7 +61,7 @@ pub(super) fn plan(scene: &Scene<'_>, key: &ObjectKey) -> Decision {
     let mut decision = Decision::default();
     let Some(found) = scene.view.get::<Deployment>(key) else { return decision };
     let was = found.shared();
-    let Some(spec) = &was.spec else { return decision };
+    let Some(spec) = was.spec() else { return decision };
     if claim::selector_of(&spec.selector).is_nothing() {
         refuse(&was, &mut decision.status);
         return decision;
@@ -180,7 +181,7 @@ impl Work<'_> {
             let Some(stored) = self.scene.view.get::<ReplicaSet>(&ObjectKey::of(&set.get().metadata)) else {
                 return false;
             };
-            let selector = stored.spec.as_ref().map(|spec| claim::selector_of(&spec.selector));
+            let selector = stored.spec().map(|spec| claim::selector_of(&spec.selector));
             let mut pods = self.scene.view.list::<Pod>(Select::Owner(stored.uid()));
             // Only pods that the set counts: its status changes when they are gone, which wakes the Deployment.
             let counts = |pod: &Stored<Pod>| {
@@ -208,8 +209,8 @@ impl Work<'_> {
         let set = &mut self.sets.list[at];
         let mut synced = set.get().clone();
         revision::annotate_new(&self.deployment, &mut synced, revision);
-        let min_ready = self.deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds);
-        let spec = synced.spec.get_or_insert_default();
+        let min_ready = self.deployment.spec().and_then(|spec| spec.min_ready_seconds);
+        let spec = synced.spec_mut();
         if spec.min_ready_seconds.unwrap_or(0) != min_ready.unwrap_or(0) {
             spec.min_ready_seconds = min_ready;
         }
@@ -243,7 +244,7 @@ impl Work<'_> {
             return;
         }
         let size = rolling::new_size(&self.deployment, 0, self.sets.sum(Set::size));
-        set.spec.get_or_insert_default().replicas = Some(size);
+        set.spec_mut().replicas = Some(size);
         self.sets.create(set);
         self.set_revision(revision.to_string());
         if status::deadline(&self.deployment).is_some() {
@@ -266,7 +267,7 @@ impl Work<'_> {
 
     /// Deletes the oldest of the old sets beyond the history's limit, as far as they have no pods.
     fn clean_up(&mut self) {
-        let limit = self.deployment.spec.as_ref().and_then(|spec| spec.revision_history_limit);
+        let limit = self.deployment.spec().and_then(|spec| spec.revision_history_limit);
         let Some(limit) = limit.filter(|limit| *limit != i32::MAX) else { return };
         let alive = |set: &Set| set.get().metadata.deletion_timestamp.is_none();
         let mut old: Vec<&Set> = self.sets.old().into_iter().map(|at| &self.sets.list[at]).collect();
@@ -275,7 +276,7 @@ impl Work<'_> {
         old.sort_by_cached_key(|set| (revision_of(&set.get().metadata).unwrap_or(0), set.age_order()));
         for set in old.into_iter().take(surplus) {
             let Some(was) = set.was.as_ref() else { continue };
-            let asked = was.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let asked = was.spec().and_then(|spec| spec.replicas).unwrap_or(1);
             let seen = was.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(0);
             let settled = was.metadata.generation.unwrap_or(0) <= seen;
             if asked == 0 && set.size() == 0 && set.replicas() == 0 && settled {

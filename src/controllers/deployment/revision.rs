@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::fences::{desired, max_surge};
+use crate::api::kinds::versions::{Part, Specified};
 use crate::controllers::claim::controller_reference;
 use crate::limits::REVISION_HISTORY_BYTES;
 
@@ -95,7 +96,7 @@ pub(super) fn set_name(deployment: &str, hash: &str) -> String {
 
 /// A new ReplicaSet for the Deployment's template, of no size yet.
 pub(super) fn new_set(deployment: &Deployment, collisions: Option<i32>, revision: i64) -> ReplicaSet {
-    let spec = deployment.spec.clone().unwrap_or_default();
+    let spec = deployment.spec().cloned().unwrap_or_default();
     let mut template = spec.template;
     let hash = template_hash(&template, collisions);
     let template_meta = template.metadata.get_or_insert_default();
@@ -112,7 +113,7 @@ pub(super) fn new_set(deployment: &Deployment, collisions: Option<i32>, revision
             labels,
             ..ObjectMeta::default()
         },
-        spec: Some(ReplicaSetSpec {
+        spec: Part::of(ReplicaSetSpec {
             replicas: Some(0),
             min_ready_seconds: spec.min_ready_seconds,
             selector,

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, ReplicaSetStatus};
 
 use super::revision::{annotate_size, same_template};
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::Specified;
 use crate::controllers::claim::{Claim, adopt, judge, release, selector_of};
 use crate::reconcile::{EventType, Plan, View};
 use crate::store::{Select, Stored};
@@ -52,7 +53,7 @@ impl Set {
 
     /// How many replicas it is asked for.
     pub fn size(&self) -> i32 {
-        self.get().spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+        self.get().spec().and_then(|spec| spec.replicas).unwrap_or(1)
     }
 
     fn count(&self, field: impl Fn(&ReplicaSetStatus) -> Option<i32>) -> i32 {
@@ -115,7 +116,7 @@ impl Sets {
     /// Finds a Deployment's sets: those that it owns, and orphans that fit.
     pub fn claim(view: &View, orphans: &[ObjectKey], deployment: &Stored<Deployment>) -> Sets {
         let mut sets = Sets { list: Vec::new(), new: None, released: Vec::new() };
-        let Some(spec) = &deployment.spec else { return sets };
+        let Some(spec) = deployment.spec() else { return sets };
         let selector = selector_of(&spec.selector);
         let orphans = orphans.iter().filter_map(|key| view.get::<ReplicaSet>(key));
         for found in view.list::<ReplicaSet>(Select::Owner(deployment.uid())).chain(orphans) {
@@ -136,7 +137,7 @@ impl Sets {
         }
         sets.list.sort_by_cached_key(Set::age_order);
         sets.new = sets.list.iter().position(|set| {
-            let template = set.get().spec.as_ref().and_then(|spec| spec.template.as_ref());
+            let template = set.get().spec().and_then(|spec| spec.template.as_ref());
             template.is_some_and(|template| same_template(template, &spec.template))
         });
         sets
@@ -145,7 +146,7 @@ impl Sets {
     /// Adds a set that is to be created: the new one.
     pub fn create(&mut self, set: ReplicaSet) {
         let mut news = Vec::new();
-        let size = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+        let size = set.spec().and_then(|spec| spec.replicas).unwrap_or(0);
         if size > 0 {
             let name = set.metadata.name.as_deref().unwrap_or_default();
             news.push(format!("Scaled up replica set {name} from 0 to {size}"));
@@ -183,7 +184,7 @@ impl Sets {
             return false;
         }
         let mut scaled = set.get().clone();
-        scaled.spec.get_or_insert_default().replicas = Some(size);
+        scaled.spec_mut().replicas = Some(size);
         annotate_size(deployment, &mut scaled);
         if scaled != *set.get() {
             *set.edit() = scaled;

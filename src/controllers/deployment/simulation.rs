@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use super::fences::{desired, max_surge, max_unavailable};
 use super::revision::desired_then;
 use super::{Deployments, status};
+use crate::api::kinds::versions::{Specified, Told};
 use crate::api::{Kind, ObjectKey, Registry, kinds};
 use crate::apiserver::{DeleteOptions, Face, Server, ServerConfig, ServiceRange, WriteOptions};
 use crate::controllers::pods;
@@ -157,7 +158,7 @@ impl Judge {
         let mut sets = view.list::<ReplicaSet>(Select::All);
         let settled = sets.all(|set| {
             let observed = set.status.as_ref().and_then(|status| status.observed_generation);
-            let size = set.spec.as_ref().unwrap().replicas.unwrap();
+            let size = set.spec().unwrap().replicas.unwrap();
             observed == set.metadata.generation
                 && (size == 0 || desired_then(&set) == Some(desired(&deployment)))
         });
@@ -233,7 +234,7 @@ impl Cluster {
 
     fn set_image(&self, image: &str) {
         self.edit(|it| {
-            it.spec.as_mut().unwrap().template.spec.as_mut().unwrap().containers[0].image = Some(image.into())
+            it.spec_mut().template.spec.as_mut().unwrap().containers[0].image = Some(image.into())
         });
     }
 
@@ -248,7 +249,7 @@ impl Cluster {
             3 => self.set_image("broken"),
             4 | 5 => {
                 let replicas = self.draw(7) as i32;
-                self.edit(|it| it.spec.as_mut().unwrap().replicas = Some(replicas));
+                self.edit(|it| it.spec_mut().replicas = Some(replicas));
             }
             6 => drop(rollout::undo(&self.server, &Cluster::key(), None)),
             7 => drop(rollout::pause(&self.server, &Cluster::key())),
@@ -261,7 +262,7 @@ impl Cluster {
     fn finish(&self, judge: &mut Judge) {
         let replicas = 1 + self.draw(5) as i32;
         self.edit(|it| {
-            let spec = it.spec.as_mut().unwrap();
+            let spec = it.spec_mut();
             spec.paused = None;
             spec.replicas = Some(replicas);
         });
@@ -275,18 +276,14 @@ impl Cluster {
         let told = deployment.status.clone().unwrap();
         assert!(status::is_complete(&deployment, &told), "{told:?}");
         assert_eq!(told.terminating_replicas, Some(0));
-        let conditions: Vec<_> = told
-            .conditions
-            .iter()
-            .flatten()
-            .map(|c| (c.type_.as_str(), c.reason.as_deref().unwrap()))
-            .collect();
+        let conditions: Vec<_> =
+            told.conditions.iter().flatten().map(|c| (c.type_name(), c.reason.as_deref().unwrap())).collect();
         assert!(conditions.contains(&("Progressing", "NewReplicaSetAvailable")), "{conditions:?}");
         assert!(conditions.contains(&("Available", "MinimumReplicasAvailable")), "{conditions:?}");
         assert_eq!(judge.counts(), (replicas, replicas));
         assert_eq!(judge.pods.len(), replicas as usize);
         let sets: Vec<_> = view.list::<ReplicaSet>(Select::All).collect();
-        let size = |set: &Stored<ReplicaSet>| set.spec.as_ref().unwrap().replicas.unwrap();
+        let size = |set: &Stored<ReplicaSet>| set.spec().unwrap().replicas.unwrap();
         assert_eq!(sets.iter().map(size).filter(|size| *size > 0).collect::<Vec<_>>(), [replicas]);
         assert!(sets.len() <= 4, "{} sets are kept", sets.len());
         // Asked again, nobody has anything to do.

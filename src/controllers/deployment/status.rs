@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStat
 
 use super::fences::{desired, max_unavailable};
 use super::sets::{Set, Sets};
+use crate::api::kinds::versions::{Part, Specified, Told};
 use crate::api::meta::time_now_meta;
 
 pub(super) const AVAILABLE: &str = "Available";
@@ -25,12 +26,12 @@ const RESUMED: &str = "DeploymentResumed";
 
 /// How long a rollout may stand still, in seconds, if that is bounded at all.
 pub(super) fn deadline(deployment: &Deployment) -> Option<i32> {
-    deployment.spec.as_ref()?.progress_deadline_seconds.filter(|seconds| *seconds != i32::MAX)
+    deployment.spec()?.progress_deadline_seconds.filter(|seconds| *seconds != i32::MAX)
 }
 
 /// The condition of a type.
 pub(super) fn condition<'a>(status: &'a DeploymentStatus, type_: &str) -> Option<&'a DeploymentCondition> {
-    status.conditions.iter().flatten().find(|condition| condition.type_ == type_)
+    status.conditions.iter().flatten().find(|condition| condition.is(type_))
 }
 
 fn reason(condition: &DeploymentCondition) -> &str {
@@ -45,8 +46,8 @@ fn new_condition(
     now: Timestamp,
 ) -> DeploymentCondition {
     DeploymentCondition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
+        type_: Part::of(type_.to_owned()),
+        status: Part::of(status.to_owned()),
         reason: Some(reason.to_owned()),
         message: Some(message),
         last_transition_time: Some(time_now_meta(now)),
@@ -57,7 +58,7 @@ fn new_condition(
 /// Sets a condition. One with the same status and reason stays as it is; one with the same status keeps the
 /// time of its transition.
 fn set(status: &mut DeploymentStatus, mut new: DeploymentCondition) {
-    if let Some(old) = condition(status, &new.type_) {
+    if let Some(old) = condition(status, new.type_name()) {
         if old.status == new.status && old.reason == new.reason {
             return;
         }
@@ -65,13 +66,13 @@ fn set(status: &mut DeploymentStatus, mut new: DeploymentCondition) {
             new.last_transition_time = old.last_transition_time.clone();
         }
     }
-    remove(status, &new.type_);
+    remove(status, new.type_name());
     status.conditions.get_or_insert_default().push(new);
 }
 
 fn remove(status: &mut DeploymentStatus, type_: &str) {
     if let Some(list) = &mut status.conditions {
-        list.retain(|condition| condition.type_ != type_);
+        list.retain(|condition| !condition.is(type_));
     }
 }
 
@@ -108,7 +109,7 @@ pub(super) fn note_pause(deployment: &mut Deployment, now: Timestamp) {
 }
 
 pub(super) fn is_paused(deployment: &Deployment) -> bool {
-    deployment.spec.as_ref().and_then(|spec| spec.paused).unwrap_or(false)
+    deployment.spec().and_then(|spec| spec.paused).unwrap_or(false)
 }
 
 /// The status without a word about progress.
@@ -157,7 +158,7 @@ pub(super) fn of_rollout(deployment: &Deployment, sets: &Sets, now: Timestamp) -
         let status = set.get().status.as_ref();
         status.into_iter().flat_map(|status| status.conditions.iter().flatten())
     });
-    match failures.find(|condition| condition.type_ == REPLICA_FAILURE) {
+    match failures.find(|condition| condition.is(REPLICA_FAILURE)) {
         None => remove(&mut status, REPLICA_FAILURE),
         Some(failure) => {
             let failure = DeploymentCondition {
@@ -199,7 +200,7 @@ fn note_progress(
         let mut progress = new_condition(PROGRESSING, "True", SET_UPDATED, message, now);
         if let Some(current) = current {
             // Written anew each time, since the time of the last progress is what the deadline counts from.
-            if current.status == "True" {
+            if current.state() == "True" {
                 progress.last_transition_time = current.last_transition_time;
             }
             remove(status, PROGRESSING);

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use super::plan::{self, Decision, Scene};
 use super::revision::{self, revision_of};
+use crate::api::kinds::versions::{Specified, Told};
 use crate::api::{Kind, ObjectKey, kinds};
 use crate::apiserver::{Face, Server, ServerConfig, ServiceRange, WriteOptions};
 use crate::reconcile::simulation::Simulation;
@@ -300,7 +301,7 @@ impl Fixture {
         if changed("note") {
             told.push(format!("{name} note {}", note(set, "note")));
         }
-        let min_ready = |set: &ReplicaSet| set.spec.as_ref().unwrap().min_ready_seconds.unwrap_or(0);
+        let min_ready = |set: &ReplicaSet| set.spec().unwrap().min_ready_seconds.unwrap_or(0);
         if min_ready(&old) != min_ready(set) {
             told.push(format!("{name} minReady {}", min_ready(set)));
         }
@@ -312,7 +313,7 @@ fn key() -> ObjectKey {
 }
 
 fn size(set: &ReplicaSet) -> i32 {
-    set.spec.as_ref().unwrap().replicas.unwrap()
+    set.spec().unwrap().replicas.unwrap()
 }
 
 /// Holds what the plan does to sets against what is expected, row by row.
@@ -561,7 +562,7 @@ fn a_new_set_carries_hash_owner_and_size() {
     let decision = fixture.plan();
     let Some(Step::Create(object)) = decision.creation.steps.first() else { panic!("{decision:?}") };
     let set = object.as_any().downcast_ref::<ReplicaSet>().unwrap();
-    let spec = set.spec.as_ref().unwrap();
+    let spec = set.spec().unwrap();
     let labels = set.metadata.labels.clone().unwrap();
     let hash = &labels[revision::TEMPLATE_HASH];
     assert_eq!(set.metadata.name, Some(format!("web-{hash}")));
@@ -589,8 +590,5 @@ fn a_refused_creation_is_told() {
     assert!(message.starts_with("Failed to create new replica set \"web-") && message.ends_with("\": quota"));
     let deployment = object.as_any().downcast_ref::<Deployment>().unwrap();
     let condition = &deployment.status.as_ref().unwrap().conditions.as_ref().unwrap()[0];
-    assert_eq!(
-        (condition.status.as_str(), condition.reason.as_deref()),
-        ("False", Some("ReplicaSetCreateError"))
-    );
+    assert_eq!((condition.state(), condition.reason.as_deref()), ("False", Some("ReplicaSetCreateError")));
 }

@@ -139,6 +139,10 @@ impl Reconciler for EndpointSlices {
         "endpoint-slice-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let kinds = [
             kinds.id_of::<Service>(),

@@ -65,6 +65,10 @@ impl Reconciler for GarbageCollector {
         "garbage-collector-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, _kinds: &Registry) -> Vec<Interest> {
         vec![Interest::everything()]
     }

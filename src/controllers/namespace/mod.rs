@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use crate::api::meta::{FINALIZER_KUBERNETES, time_now_meta};
 use crate::api::{KindId, ObjectKey, Registry, Scope};
-use crate::apiserver::DeleteOptions;
+use crate::apiserver::{DeleteOptions, Propagation};
 use crate::limits::DELETIONS_A_TURN;
 use crate::reconcile::{Action, Context, Error, Plan, Reconciler, Seen, Step, View, Wakes};
 use crate::store::{Interest, Record, Select, Stored};
@@ -56,7 +56,7 @@ fn deletions(view: &View, content: &[(KindId, Vec<std::sync::Arc<Record>>)]) -> 
         Step::Delete {
             kind: (info.api_version.clone(), info.kind.clone()),
             key: record.header.key.clone(),
-            options: DeleteOptions::default().of_uid(&record.header.uid),
+            options: DeleteOptions::default().of_uid(&record.header.uid).propagation(Propagation::Background),
         }
     })
     .collect()
@@ -106,6 +106,10 @@ impl Reconciler for Namespaces {
 
     fn name(&self) -> &str {
         "namespace-controller"
+    }
+
+    fn manager(&self) -> &str {
+        super::MANAGER
     }
 
     fn interests(&self, _kinds: &Registry) -> Vec<Interest> {

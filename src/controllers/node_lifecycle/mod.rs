@@ -216,6 +216,10 @@ impl Reconciler for NodeLifecycle {
         "node-controller"
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let leases = kinds
             .id_of::<Lease>()

@@ -11,11 +11,13 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::ObjectKey;
+use crate::api::kinds::versions::{Part, Specified, Told};
 use crate::api::meta::time_now_meta;
 use crate::api::names::{check_name, generate_name, is_dns1123_subdomain};
 use crate::api::selector::Selector;
 use crate::controllers::claim::{Claim, adopt, controller_reference, judge, release, selector_of};
 use crate::controllers::pods;
+use crate::controllers::programmed::Unprogrammed;
 use crate::limits::{BURST_REPLICAS, GENERATED_NAME_TRIES};
 use crate::reconcile::{EventType, Plan, View};
 use crate::store::{Select, Stored};
@@ -27,6 +29,8 @@ pub(super) struct Scene<'a> {
     pub view: &'a View,
     /// The pods of the namespace that nobody manages.
     pub orphans: &'a [ObjectKey],
+    /// The pods that are not available yet, ready or not.
+    pub held: &'a Unprogrammed,
     /// The time.
     pub now: Timestamp,
     /// Draws the names of pods.
@@ -59,7 +63,7 @@ pub(super) fn plan(scene: &Scene<'_>, key: &ObjectKey) -> Decision {
     let mut decision = Decision::default();
     let Some(set) = scene.view.get::<ReplicaSet>(key) else { return decision };
     let shared = set.shared();
-    let Some(spec) = &shared.spec else { return decision };
+    let Some(spec) = shared.spec() else { return decision };
     let family = gather(scene, set, spec, &mut decision.claims);
     if !family.set.is_deleting() {
         manage(scene, &family, &mut decision.replicas);
@@ -73,7 +77,7 @@ pub(super) fn report(scene: &Scene<'_>, key: &ObjectKey, sentence: &str) -> Plan
     let mut plan = Plan::new();
     let Some(set) = scene.view.get::<ReplicaSet>(key) else { return plan };
     let shared = set.shared();
-    let Some(spec) = &shared.spec else { return plan };
+    let Some(spec) = shared.spec() else { return plan };
     let family = gather(scene, set, spec, &mut Plan::new());
     let failure = if family.active.len() < wanted(spec) {
         let message = format!("Error creating: {sentence}");
@@ -237,7 +241,8 @@ fn write_status(scene: &Scene<'_>, family: &Family<'_>, failure: Option<(&str, S
         i32::try_from(family.active.iter().filter(|pod| test(pod)).count()).unwrap_or(i32::MAX)
     };
     let ready = count(&|pod| pods::is_ready(pod));
-    let available = count(&|pod| pods::is_available(pod, min_ready, scene.now));
+    let is_held = |pod: &Stored<Pod>| scene.held.uids.contains(pod.uid());
+    let available = count(&|pod| pods::is_available(pod, min_ready, scene.now) && !is_held(pod));
     let status = ReplicaSetStatus {
         replicas: count(&|_| true),
         fully_labeled_replicas: Some(count(&|pod| labels.matches(pod.header()))),
@@ -250,6 +255,9 @@ fn write_status(scene: &Scene<'_>, family: &Family<'_>, failure: Option<(&str, S
     let status = normal(status);
     if normal(old) != status {
         plan.update_status(ReplicaSet { status: Some(status), ..set.as_ref().clone() });
+    }
+    if let Some(wait) = scene.held.look_in {
+        plan.look_again(wait);
     }
     if min_ready > 0 && ready != available {
         let waits = family.active.iter().filter_map(|pod| pods::available_in(pod, min_ready, scene.now));
@@ -265,11 +273,11 @@ fn conditions(
 ) -> Option<Vec<ReplicaSetCondition>> {
     let mut list = old.conditions.clone().unwrap_or_default();
     match failure {
-        None => list.retain(|condition| condition.type_ != "ReplicaFailure"),
-        Some(_) if list.iter().any(|condition| condition.type_ == "ReplicaFailure") => {}
+        None => list.retain(|condition| !condition.is("ReplicaFailure")),
+        Some(_) if list.iter().any(|condition| condition.is("ReplicaFailure")) => {}
         Some((reason, message)) => list.push(ReplicaSetCondition {
-            type_: "ReplicaFailure".to_owned(),
-            status: "True".to_owned(),
+            type_: Part::of("ReplicaFailure".to_owned()),
+            status: Part::of("True".to_owned()),
             reason: Some(reason.to_owned()),
             message: Some(message),
             last_transition_time: Some(time_now_meta(now)),

@@ -13,10 +13,12 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use super::ReplicaSets;
 use super::plan::{self, Decision, Scene};
+use crate::api::kinds::versions::Told;
 use crate::api::{Kind, Object, ObjectKey, StatusError, kinds};
 use crate::apiserver::{
     Admission, Attempt, DeleteOptions, Face, Operation, Server, ServerConfig, ServiceRange, WriteOptions,
 };
+use crate::controllers::programmed::Unprogrammed;
 use crate::reconcile::simulation::{Rest, Simulation};
 use crate::reconcile::{Loop, Spawner, Step};
 use crate::store::{Memory, Select, Snapshot, Stored};
@@ -175,7 +177,9 @@ impl Fixture {
         let view = self.view();
         let orphans = self.orphans();
         let world = self.simulation.world().clone();
-        call(&Scene { view: &view, orphans: &orphans, now: world.clock.now(), entropy: &*world.entropy })
+        let held = Unprogrammed::default();
+        let (now, entropy) = (world.clock.now(), &*world.entropy);
+        call(&Scene { view: &view, orphans: &orphans, held: &held, now, entropy })
     }
 
     fn plan(&self) -> Decision {
@@ -234,7 +238,7 @@ impl Fixture {
                 status.terminating_replicas.unwrap()
             ));
             assert_eq!(status.observed_generation, set.metadata.generation);
-            let failed = status.conditions.iter().flatten().any(|c| c.type_ == "ReplicaFailure");
+            let failed = status.conditions.iter().flatten().any(|c| c.is("ReplicaFailure"));
             if failed {
                 told.push("failed".to_owned());
             }
@@ -407,7 +411,7 @@ fn a_set_that_is_refused_its_pods_says_so_and_goes_on_later() {
     let set = fixture.view().get::<ReplicaSet>(&key()).unwrap();
     let condition = set.status.as_ref().unwrap().conditions.as_ref().unwrap()[0].clone();
     assert_eq!(
-        (condition.type_.as_str(), condition.reason.as_deref()),
+        (condition.type_name(), condition.reason.as_deref()),
         ("ReplicaFailure", Some("FailedCreate"))
     );
     let message = condition.message.unwrap();

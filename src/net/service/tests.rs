@@ -302,6 +302,9 @@ fn packets_go_where_they_should() {
 
 #[test]
 fn packets_go_where_they_should_over_ipv6() {
+    if !has_ipv6("packets_go_where_they_should_over_ipv6") {
+        return;
+    }
     on_hosts("packets_go_where_they_should_over_ipv6", || {
         let id = cluster_id("dual");
         let mut host = Host::with(&id, dual_config(&id));

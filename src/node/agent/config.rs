@@ -126,7 +126,16 @@ impl Health {
 
     /// Says why the node cannot run pods, and tells those who listen.
     pub fn set_trouble(&self, reason: String) {
-        *self.trouble.lock() = Some(reason);
+        self.set(Some(reason));
+    }
+
+    /// Says that the node can run pods again, and tells those who listen.
+    pub fn clear(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        *self.trouble.lock() = trouble;
         for listener in self.listeners.lock().iter() {
             listener();
         }

@@ -207,6 +207,10 @@ impl Reconciler for Ticker {
         &self.name
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, _kinds: &Registry) -> Vec<Interest> {
         Vec::new()
     }

@@ -296,9 +296,9 @@ impl Desk {
     }
 
     /// Removes everything of the pod but its logs. The first failure is answered; the other parts are removed
-    /// all the same. A runtime that is gone has nothing left to remove.
-    pub fn tear_down(self) -> Result<(), String> {
-        tear_down(&self.hands, &self.uid)
+    /// all the same. A runtime that is gone has nothing left to remove. A pod that is made anew keeps its volumes.
+    pub fn tear_down(self, anew: bool) -> Result<(), String> {
+        if anew { end_sandbox(&self.hands, &self.uid) } else { tear_down(&self.hands, &self.uid) }
     }
 }
 
@@ -307,14 +307,23 @@ pub(super) const SIGTERM: i32 = 15;
 
 /// See [`Desk::tear_down`].
 pub(super) fn tear_down(hands: &Hands, uid: &str) -> Result<(), String> {
-    // While its processes live they may still use the network and the volumes: those go only after them.
-    match hands.runtime.remove_sandbox(&SandboxId(uid.to_owned())) {
-        Err(RuntimeError::Lost(_)) | Ok(()) => {}
-        Err(cause) => return Err(cause.to_string()),
-    }
+    end_processes(hands, uid)?;
     let network = hands.network.detach(uid).map_err(|e| e.to_string());
     let inputs = hands.inputs.release(uid).map_err(|e| e.to_string());
     network.and(inputs)
+}
+
+fn end_sandbox(hands: &Hands, uid: &str) -> Result<(), String> {
+    end_processes(hands, uid)?;
+    hands.network.detach(uid).map_err(|e| e.to_string())
+}
+
+/// While its processes live they may still use the network and the volumes: those go only after them.
+fn end_processes(hands: &Hands, uid: &str) -> Result<(), String> {
+    match hands.runtime.remove_sandbox(&SandboxId(uid.to_owned())) {
+        Err(RuntimeError::Lost(_)) | Ok(()) => Ok(()),
+        Err(cause) => Err(cause.to_string()),
+    }
 }
 
 /// The whole argument list: `command` replaces the entry point and drops the image's arguments, `args` replaces

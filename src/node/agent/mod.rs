@@ -28,6 +28,7 @@ mod probe;
 mod registration;
 mod resources;
 mod restart;
+mod revival;
 pub mod seams;
 mod security;
 mod statics;
@@ -49,6 +50,9 @@ pub use statics::FolderPods;
 use crate::apiserver::Server;
 use crate::reconcile::{Loop, Notifier, Spawner};
 use crate::world::World;
+
+/// The name under which a node owns the fields that it writes, as upstream's own program has it.
+const MANAGER: &str = "kubelet";
 
 /// A running agent: the handles by which its loops are woken. Its loops live in the driver that they were added to.
 #[derive(Debug)]

@@ -28,6 +28,8 @@ type Held = Vec<(SandboxId, Vec<(ContainerId, ContainerState)>)>;
 pub(super) enum Done {
     /// The runtime told what it holds, and the node's own pods are read.
     Booted { found: Result<Held, RuntimeError>, statics: Result<Vec<StaticFile>, String> },
+    /// The runtime was started again, or not.
+    Restarted(Result<(), RuntimeError>),
     /// The node's own pods are read.
     Statics(Result<Vec<StaticFile>, String>),
     /// A pod was set up, or not.
@@ -123,7 +125,14 @@ impl Pods {
             return;
         };
         match run.tracks[at].life.clone() {
-            Life::Starting(_) => self.started(cx, run, at, started_of(done)),
+            Life::Starting(_) => {
+                self.started(cx, run, at, started_of(done));
+                if matches!(run.stage, Stage::RemoveFailed { anew: true, .. }) {
+                    // It had been started when its sandbox was lost.
+                    run.lose_instances((cx.now(), now));
+                    run.make_anew(now);
+                }
+            }
             Life::Pulling(_) => pulled(run, at, done, now),
             Life::Collecting { id, exit, .. } => {
                 let message = if let Done::Collected(message) = done { message } else { String::new() };
@@ -200,8 +209,13 @@ impl Pods {
                 track.life = Life::Idle { retry_at: None };
             }
         }
+        let overtaken = std::mem::take(&mut run.overtaken);
         if let Some((reason, message)) = done.failed {
             run.tell(EventType::Warning, reason, message);
+            if overtaken {
+                run.make_anew(now);
+                return;
+            }
             run.stage = Stage::Pending { retry_at: Some(now.after(POD_RETRY)) };
             return;
         }
@@ -210,6 +224,9 @@ impl Pods {
         run.ips = done.ips;
         for (at, started) in done.started {
             self.started(cx, run, at, started);
+        }
+        if overtaken {
+            run.lose((cx.now(), now));
         }
     }
 
@@ -330,8 +347,10 @@ fn torn_down(run: &mut PodRun, done: Done, anew: bool, now: Moment) {
         return;
     }
     run.sandbox = false;
-    run.touched = !anew;
     run.early.clear();
+    if anew && !super::plan::is_finished(run) {
+        run.forget_inits();
+    }
     run.stage = match anew {
         true => Stage::Pending { retry_at: None },
         false => Stage::Gone,

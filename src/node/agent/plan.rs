@@ -115,13 +115,20 @@ pub(super) fn plan(run: &PodRun, wish: Wish, now: Moment) -> Next {
             }
         }
         Stage::Stopping { began } => stopping(run, *began, now, &mut next),
+        // A start that is under way is waited for: it may reach the next sandbox.
+        Stage::RemoveFailed { anew: true, .. } if run.tracks.iter().any(is_under_way) => {}
         Stage::RemoveFailed { retry_at, anew } => {
             if next.is_due(*retry_at, now) {
-                next.act(Act::TearDown { anew: *anew });
+                next.act(Act::TearDown { anew: *anew && run.ending.is_none() });
             }
         }
     }
     next
+}
+
+/// Whether the runtime is busy with a container.
+fn is_under_way(track: &Track) -> bool {
+    matches!(track.life, Life::Starting(_) | Life::Collecting { .. })
 }
 
 fn pending(run: &PodRun, retry_at: Option<Moment>, now: Moment, next: &mut Next) {
@@ -131,6 +138,11 @@ fn pending(run: &PodRun, retry_at: Option<Moment>, now: Moment, next: &mut Next)
     }
     if over_deadline(run, now, next) {
         next.act(Act::End(Why::Deadline));
+        return;
+    }
+    // Its sandbox was lost, and nothing of it runs again.
+    if is_finished(run) {
+        next.act(Act::End(Why::Finished));
         return;
     }
     if run.stale || retry_at.is_none_or(|at| next.is_due(at, now)) {
@@ -199,7 +211,7 @@ fn wanting(at: usize, track: &Track, now: Moment, next: &mut Next) {
 }
 
 /// Whether no container of the pod will run again.
-fn is_finished(run: &PodRun) -> bool {
+pub(super) fn is_finished(run: &PodRun) -> bool {
     let policy = run.policy();
     let is_over = |track: &Track| {
         track.is_at_rest()

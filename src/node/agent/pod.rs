@@ -221,6 +221,8 @@ pub(super) struct Track {
     pub backoff: Backoff,
     /// How many instances were made.
     pub instances: u32,
+    /// How many of them before the pod's present sandbox, where an earlier one was lost.
+    pub before: u32,
     /// The newest instance, whether it runs or not.
     pub id: Option<ContainerId>,
     /// Its image.
@@ -259,6 +261,7 @@ impl Track {
             pull_backoff: Backoff::default(),
             backoff: Backoff::default(),
             instances: 0,
+            before: 0,
             id: None,
             image_id: String::new(),
             stop_signal: 15,
@@ -436,6 +439,8 @@ pub(super) struct PodRun {
     pub stale: bool,
     /// Volumes being brought up to date.
     pub refreshing: Option<Ticket>,
+    /// Its sandbox was lost while it was being set up.
+    pub overtaken: bool,
     /// It was over before this agent saw it: its status is not this agent's to write.
     pub settled: bool,
 }
@@ -473,6 +478,7 @@ impl PodRun {
             told: Vec::new(),
             stale: false,
             refreshing: None,
+            overtaken: false,
             settled: false,
             pod,
         }
@@ -494,8 +500,13 @@ impl PodRun {
         self.pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false)
     }
 
-    /// Whether one of the pod's own containers has ever run: then init containers are not looked at again.
+    /// Whether one of the pod's own containers has run in its sandbox: then init containers are not looked at again.
     pub fn initialized(&self) -> bool {
+        self.tracks.iter().any(|track| track.role == Role::Main && track.instances > track.before)
+    }
+
+    /// Whether one of the pod's own containers has ever run.
+    pub fn has_run(&self) -> bool {
         self.tracks.iter().any(|track| track.role == Role::Main && track.instances > 0)
     }
 
@@ -523,8 +534,19 @@ impl PodRun {
         format!("{}_{}({})", self.key.name(), self.key.namespace(), self.uid)
     }
 
-    /// The runtime is gone and every instance with it.
+    /// The runtime is gone and every instance with it. A pod that does not end is made anew once there is a runtime.
     pub fn lose(&mut self, now: (Timestamp, Moment)) {
+        self.lose_instances(now);
+        self.sandbox = false;
+        match self.stage {
+            Stage::Running if self.ending.is_none() => self.make_anew(now.1),
+            Stage::SettingUp { .. } => self.overtaken = true,
+            _ => {}
+        }
+    }
+
+    /// Ends what runs or ran in a sandbox that is gone.
+    pub fn lose_instances(&mut self, now: (Timestamp, Moment)) {
         for track in &mut self.tracks {
             match track.life {
                 Life::Live { .. } | Life::Stopping { .. } | Life::Exited { .. } => {
@@ -533,7 +555,23 @@ impl PodRun {
                 _ => {}
             }
         }
-        self.sandbox = false;
+    }
+
+    /// The pod begins again in a new sandbox, its init containers too, unless nothing of it is to run again.
+    pub fn make_anew(&mut self, now: Moment) {
+        for track in &mut self.tracks {
+            track.before = track.instances;
+        }
+        self.stage = Stage::RemoveFailed { retry_at: now, anew: true };
+    }
+
+    /// What an init container did in a sandbox that is gone does not count: it is to run again.
+    pub fn forget_inits(&mut self) {
+        for track in self.tracks.iter_mut().filter(|track| track.role == Role::Init) {
+            if let Some(ended) = track.ended.take() {
+                track.last = Some(ended);
+            }
+        }
     }
 
     /// Takes over what a former agent left running, as far as the API tells which container is which. Answers

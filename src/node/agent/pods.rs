@@ -23,12 +23,13 @@ use super::outcome::Done;
 use super::plan::{Wish, plan};
 use super::pod::{Life, Origin, PodRun, Stage, Told, Track, Trouble, Why, grace_of};
 use super::registration::node_labels;
+use super::revival::Revival;
 use super::statics::{self, MIRROR, StaticPod};
 use super::status::{Host, pod_status};
 use crate::api::{ObjectKey, Registry};
 use crate::apiserver::DeleteOptions;
 use crate::limits::POD_STEPS;
-use crate::node::runtime::{ContainerId, ContainerState, RuntimeEvent};
+use crate::node::runtime::{ContainerId, ContainerState, RuntimeError, RuntimeEvent};
 use crate::reconcile::{
     Action, Class, Context, Error, EventType, Output, Plan, Reconciler, Seen, Ticket, View, Wakes,
 };
@@ -83,7 +84,7 @@ pub(super) struct Pods {
     uses: Uses,
     statics: BTreeMap<ObjectKey, StaticPod>,
     reading: Option<Ticket>,
-    lost: bool,
+    revival: Revival,
 }
 
 /// What the cluster wants under one name.
@@ -122,7 +123,7 @@ impl Pods {
             uses: Uses::default(),
             statics: BTreeMap::new(),
             reading: None,
-            lost: false,
+            revival: Revival::default(),
         }
     }
 
@@ -177,15 +178,16 @@ impl Pods {
 
     // --- the node's own key ---
 
-    fn reconcile_node(&mut self, cx: &mut Cx<'_>) {
+    /// Answers when to look again.
+    fn reconcile_node(&mut self, cx: &mut Cx<'_>) -> Option<Moment> {
         if matches!(self.boot, Boot::New) {
             let hands = self.hands.clone();
             let ask = move || Done::Booted { found: hands.runtime.list(), statics: statics::read(&hands) };
             self.boot = Boot::Asking(cx.submit(Class::Runtime, Key::Node, ask));
-            return;
+            return None;
         }
         if !matches!(self.boot, Boot::Up(_)) {
-            return;
+            return None;
         }
         // A change that comes while the files are read is kept: the reading may have missed it.
         if self.reading.is_none() && self.inbox.statics_changed.swap(false, Ordering::AcqRel) {
@@ -202,6 +204,7 @@ impl Pods {
                 cx.notifier().notify(Key::Pod(key.clone()));
             }
         }
+        self.revive(cx)
     }
 
     fn take_event(&mut self, cx: &mut Cx<'_>, event: RuntimeEvent) {
@@ -213,21 +216,60 @@ impl Pods {
                     cx.notifier().notify(Key::Pod(key.clone()));
                 }
             }
-            RuntimeEvent::Lost { reason } => {
-                tracing::error!(node = %self.config.name, %reason, "the container runtime is gone");
-                self.lost = true;
-                self.health.set_trouble(format!("the container runtime is gone: {reason}"));
-                let now = (cx.now(), cx.moment());
-                for (key, run) in &mut self.runs {
-                    run.lose(now);
-                    cx.notifier().notify(Key::Pod(key.clone()));
-                }
+            RuntimeEvent::Lost { reason } => self.lost(cx, &reason),
+        }
+    }
+
+    /// There is no runtime any more, and so no container.
+    fn lost(&mut self, cx: &mut Cx<'_>, reason: &str) {
+        let now = (cx.now(), cx.moment());
+        self.revival.lost(now.1);
+        let given_up = if self.revival.is_given_up() { ", too often to be started again" } else { "" };
+        tracing::error!(node = %self.config.name, %reason, "the container runtime is gone{given_up}");
+        self.health.set_trouble(format!("the container runtime is gone: {reason}{given_up}"));
+        for (key, run) in &mut self.runs {
+            run.lose(now);
+            cx.notifier().notify(Key::Pod(key.clone()));
+        }
+    }
+
+    /// Starts a runtime that is gone again when that is due. Answers when to look again.
+    fn revive(&mut self, cx: &mut Cx<'_>) -> Option<Moment> {
+        let due = self.revival.due()?;
+        if due > cx.moment() {
+            return Some(due);
+        }
+        let hands = self.hands.clone();
+        let restart = move || Done::Restarted(hands.runtime.restart());
+        self.revival.begin(cx.submit(Class::Runtime, Key::Node, restart));
+        None
+    }
+
+    /// The runtime was started again, or not.
+    fn revived(&mut self, cx: &mut Cx<'_>, started: Result<(), RuntimeError>) {
+        match started {
+            Ok(()) => {
+                tracing::warn!(node = %self.config.name, "the container runtime was started again");
+                self.revival.up(cx.moment());
+                self.health.clear();
+                self.runs.keys().for_each(|key| cx.notifier().notify(Key::Pod(key.clone())));
             }
+            Err(RuntimeError::Lost(reason)) => self.lost(cx, &reason),
+            Err(cause) => self.lost(cx, &cause.to_string()),
         }
     }
 
     /// The runtime has told what it holds: what nobody wants is removed, the rest waits for its run.
     pub fn booted(&mut self, cx: &mut Cx<'_>, ticket: Ticket, done: Done) {
+        if self.revival.awaits(ticket) {
+            let started = match done {
+                Done::Restarted(started) => started,
+                Done::Panicked(cause) => Err(RuntimeError::Lost(cause)),
+                _ => return,
+            };
+            self.revived(cx, started);
+            return;
+        }
         if let Done::Statics(read) = done {
             if self.reading == Some(ticket) {
                 self.reading = None;
@@ -241,8 +283,8 @@ impl Pods {
             return;
         }
         let found = found.unwrap_or_else(|cause| {
-            self.health.set_trouble(cause.to_string());
-            self.lost = true;
+            self.lost(cx, &cause.to_string());
+            cx.notifier().notify(Key::Node);
             Vec::new()
         });
         self.boot = Boot::Up(BTreeMap::new());
@@ -446,7 +488,7 @@ impl Pods {
     /// Does what is due until nothing is. Answers when to look again.
     fn advance(&mut self, cx: &mut Cx<'_>, run: &mut PodRun) -> Option<Moment> {
         for _ in 0..POD_STEPS {
-            if self.lost && run.ending.is_none() {
+            if self.revival.is_lost() && run.ending.is_none() {
                 return None;
             }
             let covered = self.hands.network.covered();
@@ -560,6 +602,10 @@ impl Reconciler for Pods {
         &self.name
     }
 
+    fn manager(&self) -> &str {
+        super::MANAGER
+    }
+
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {
         let mut interests = Vec::new();
         if let Some(kind) = kinds.id_of::<Pod>() {
@@ -625,8 +671,8 @@ impl Reconciler for Pods {
     fn reconcile(&mut self, cx: &mut Context<'_, Key>, key: &Key) -> Result<Action, Error> {
         match key {
             Key::Node => {
-                self.reconcile_node(cx);
-                Ok(Action::Done)
+                let again = self.reconcile_node(cx);
+                Ok(again.map_or(Action::Done, |at| Action::After(at.since(cx.moment()))))
             }
             Key::Pod(key) => self.reconcile_pod(cx, key),
         }

@@ -141,13 +141,12 @@ pub(super) fn node_status(
             boot_id: machine.boot_id.clone(),
             container_runtime_version: runtime.to_owned(),
             kernel_version: machine.kernel.clone(),
-            kube_proxy_version: String::new(),
             kubelet_version: KUBELET_VERSION.to_owned(),
             machine_id: machine.machine_id.clone(),
             operating_system: machine.os.clone(),
             os_image: machine.os_image.clone(),
-            swap: None,
             system_uuid: machine.system_uuid.clone(),
+            ..NodeSystemInfo::default()
         }),
         ..old.clone()
     }
@@ -332,6 +331,10 @@ impl Reconciler for Registration {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn manager(&self) -> &str {
+        super::MANAGER
     }
 
     fn interests(&self, kinds: &Registry) -> Vec<Interest> {

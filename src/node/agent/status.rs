@@ -417,7 +417,7 @@ pub(super) fn pod_status(run: &PodRun, old: &PodStatus, host: &Host, now: Timest
         let inits = status.init_container_statuses.iter().flatten();
         inits.chain(status.container_statuses.iter().flatten()).cloned().collect()
     };
-    let started = run.initialized();
+    let started = run.has_run();
     let new_phase = phase(pod, &all(&status), terminal, started, is_static);
     let old_phase = old.phase.clone().unwrap_or_default();
     if run.touched || old_phase.is_empty() {

@@ -125,7 +125,7 @@ impl Pods {
             Act::Enter(stage) => run.stage = stage,
             Act::TearDown { anew } => {
                 let desk = self.desk(cx, run);
-                let ticket = cx.submit(Class::Runtime, key, move || Done::TornDown(desk.tear_down()));
+                let ticket = cx.submit(Class::Runtime, key, move || Done::TornDown(desk.tear_down(anew)));
                 run.stage = Stage::Removing { ticket, anew };
             }
         }

@@ -6,7 +6,7 @@
 //! [`ImageBuilder`] makes images out of files and of programs with their libraries.
 //!
 //! What it does not do: mount anything (the runtime joins the layers), talk to registries (an [`ImageSource`] may),
-//! or read pods ([`pull::decide`] is given what it needs). It has no thread; every call may block.
+//! or read pods. It has no thread; every call may block.
 //!
 //! Invariant: what lies under `layers/` is whole and verified, and an image in the index has all of its layers.
 
@@ -25,7 +25,6 @@ mod index;
 mod layer;
 mod manifest;
 mod naming;
-pub mod pull;
 mod reference;
 pub mod source;
 mod store;

@@ -60,6 +60,8 @@ struct State {
     containers: BTreeMap<ContainerId, Container>,
     due: BTreeSet<(Moment, ContainerId)>,
     lost: Option<String>,
+    /// A restart fails.
+    for_good: bool,
     pids: u32,
 }
 
@@ -128,11 +130,20 @@ impl FakeRuntime {
         running.map(|(id, container)| (container.sandbox.clone(), id.clone())).collect()
     }
 
-    /// Loses everything at once, as when the process that holds the containers dies.
+    /// Loses everything at once, as when the process that holds the containers dies. A restart brings the runtime back.
     pub fn lose(&self, reason: &str) {
+        self.lose_until(reason, false);
+    }
+
+    /// The same, and no restart succeeds before the next [`FakeRuntime::lose`].
+    pub fn lose_for_good(&self, reason: &str) {
+        self.lose_until(reason, true);
+    }
+
+    fn lose_until(&self, reason: &str, for_good: bool) {
         {
             let mut state = self.state.lock();
-            *state = State { lost: Some(reason.to_owned()), ..State::default() };
+            *state = State { lost: Some(reason.to_owned()), for_good, ..State::default() };
         }
         self.tell([RuntimeEvent::Lost { reason: reason.to_owned() }]);
     }
@@ -305,9 +316,21 @@ impl Runtime for FakeRuntime {
         Ok(all.into_iter().collect())
     }
 
+    fn restart(&self) -> Result<(), RuntimeError> {
+        let mut state = self.state.lock();
+        match &state.lost {
+            Some(reason) if state.for_good => Err(RuntimeError::Lost(reason.clone())),
+            Some(_) => {
+                *state = State::default();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn shutdown(&self) -> Result<(), RuntimeError> {
         let mut state = self.state.lock();
-        *state = State { lost: Some("it was shut down".to_owned()), ..State::default() };
+        *state = State { lost: Some("it was shut down".to_owned()), for_good: true, ..State::default() };
         Ok(())
     }
 }

@@ -404,6 +404,14 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     /// Every sandbox that exists, with its containers: what an agent finds after a restart.
     fn list(&self) -> Result<Vec<SandboxContent>, RuntimeError>;
 
+    /// Starts the runtime again after [`RuntimeEvent::Lost`] was told: it then holds nothing. One that lives stays as
+    /// it is. Events go where they went.
+    ///
+    /// By default a runtime that is gone stays gone.
+    fn restart(&self) -> Result<(), RuntimeError> {
+        Err(RuntimeError::Lost("it cannot be started again".to_owned()))
+    }
+
     /// Ends everything and leaves nothing behind. Every later call answers `Lost`.
     fn shutdown(&self) -> Result<(), RuntimeError>;
 }

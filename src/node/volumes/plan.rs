@@ -53,10 +53,10 @@ fn source(pod: &Pod, volume: &Volume, lookup: &dyn Lookup) -> Result<VolumeSourc
     }
     let mut files = Files { pod, lookup, payload: Payload::default(), size: 0 };
     if let Some(source) = &volume.config_map {
-        let ConfigMapVolumeSource { name, items, optional, default_mode } = source;
+        let ConfigMapVolumeSource { name, items, optional, default_mode, .. } = source;
         files.config_map(name, items.as_deref(), *optional, default_mode.unwrap_or(DEFAULT_MODE))?;
     } else if let Some(source) = &volume.secret {
-        let SecretVolumeSource { secret_name, items, optional, default_mode } = source;
+        let SecretVolumeSource { secret_name, items, optional, default_mode, .. } = source;
         let name = secret_name.as_deref().unwrap_or_default();
         files.secret(name, items.as_deref(), *optional, default_mode.unwrap_or(DEFAULT_MODE))?;
     } else if let Some(source) = &volume.downward_api {

@@ -33,6 +33,7 @@ const LABEL_TERMS: [(&str, TermName); 4] = [
 impl Kind for Pod {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["po"];
+    const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
     const TERMS: &'static [TermName] = &[
         "spec.nodeName",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::MIRROR_ANNOTATION;
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::kinds::fields::{list, text};
+use crate::api::kinds::unchanged::changes;
 use crate::api::names::in_range;
 
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -213,32 +214,6 @@ fn has_only_additions(new: &NodeSelectorTerm, old: &NodeSelectorTerm) -> bool {
         return false;
     }
     new_labels.starts_with(labels) && new_fields.starts_with(fields)
-}
-
-/// The fields that differ, each with both values.
-fn changes(path: &FieldPath<'_>, old: &PodSpec, new: &PodSpec) -> String {
-    let mut lines = Vec::new();
-    compare(path, &json!(old), &json!(new), &mut lines);
-    lines.join("\n")
-}
-
-fn compare(path: &FieldPath<'_>, old: &Value, new: &Value, lines: &mut Vec<String>) {
-    match (old, new) {
-        _ if old == new => {}
-        (Value::Object(before), Value::Object(now)) => {
-            let fields = before.keys().chain(now.keys().filter(|field| !before.contains_key(*field)));
-            for field in fields {
-                let at = |map: &serde_json::Map<String, Value>| map.get(field).cloned().unwrap_or_default();
-                compare(&path.child(field), &at(before), &at(now), lines);
-            }
-        }
-        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
-            for (at, (before, now)) in before.iter().zip(now).enumerate() {
-                compare(&path.index(at), before, now, lines);
-            }
-        }
-        _ => lines.extend([format!("- {path}: {old}"), format!("+ {path}: {new}")]),
-    }
 }
 
 /// Whether two texts say the same, absent being empty.

@@ -1,7 +1,7 @@
 //! Where a pod would rather or must be: near nodes and near other pods.
 
 use k8s_openapi::api::core::v1::{
-    Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
     WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -39,14 +39,7 @@ pub(super) fn validate_affinity(affinity: Option<&Affinity>, path: &FieldPath<'_
 
 fn validate_node_affinity(affinity: &NodeAffinity, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if let Some(required) = &affinity.required_during_scheduling_ignored_during_execution {
-        let path = path.child(REQUIRED);
-        let path = path.child("nodeSelectorTerms");
-        if required.node_selector_terms.is_empty() {
-            errors.required(&path, "must have at least one node selector term");
-        }
-        for (at, term) in required.node_selector_terms.iter().enumerate() {
-            validate_node_term(term, true, &path.index(at), errors);
-        }
+        validate_node_selector(required, &path.child(REQUIRED), errors);
     }
     let preferred = list(&affinity.preferred_during_scheduling_ignored_during_execution);
     for (at, term) in preferred.iter().enumerate() {
@@ -54,6 +47,21 @@ fn validate_node_affinity(affinity: &NodeAffinity, path: &FieldPath<'_>, errors:
         let path = path.index(at);
         validate_weight(term.weight, &path, errors);
         validate_node_term(&term.preference, false, &path.child("preference"), errors);
+    }
+}
+
+/// Collects what is wrong with the terms by which nodes are chosen.
+pub(crate) fn validate_node_selector(
+    selector: &NodeSelector,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    let path = path.child("nodeSelectorTerms");
+    if selector.node_selector_terms.is_empty() {
+        errors.required(&path, "must have at least one node selector term");
+    }
+    for (at, term) in selector.node_selector_terms.iter().enumerate() {
+        validate_node_term(term, true, &path.index(at), errors);
     }
 }
 

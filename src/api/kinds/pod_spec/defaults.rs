@@ -20,7 +20,8 @@ const FILE_MODE: i32 = 0o644;
 /// How long a projected token is good for: an hour.
 const TOKEN_SECONDS: i64 = 3600;
 
-pub(super) fn or_word(field: &mut Option<String>, word: &str) {
+/// The word where there is none.
+pub(crate) fn or_word(field: &mut Option<String>, word: &str) {
     if text(field).is_empty() {
         *field = Some(word.to_owned());
     }

@@ -26,11 +26,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PodSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub(crate) use affinity::validate_node_selector;
 pub(crate) use containers::{is_sidecar, validate_image_space};
-pub(crate) use defaults::{default_pod_only, default_spec};
+pub(crate) use defaults::{default_pod_only, default_spec, or_word};
+pub(crate) use mounts::validate_no_backsteps;
 pub(crate) use qos::qos_class;
-use scheduling::validate_tolerations;
-pub(crate) use template::{default_template, validate_template};
+pub(crate) use resources::{validate_container_resource, validate_limits};
+pub(crate) use scheduling::validate_tolerations;
+pub(crate) use template::{default_template, validate_kept_running, validate_template};
+pub(crate) use volumes::{validate_host_path, validate_nfs};
 
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::kinds::fields::{list, text, validate_dns_label, validate_required_choice};

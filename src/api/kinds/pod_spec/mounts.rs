@@ -156,7 +156,7 @@ fn has_backstep(path: &str) -> bool {
 }
 
 /// A path that never steps up.
-pub(super) fn validate_no_backsteps(target: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+pub(crate) fn validate_no_backsteps(target: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if has_backstep(target) {
         errors.invalid(path, target, "must not contain '..'");
     }

@@ -10,9 +10,9 @@ use crate::api::error::{FieldErrors, FieldPath, Problem};
 use crate::api::kinds::fields::{list, text, validate_dns_label};
 use crate::api::kinds::resources::{
     ResourceList, is_extended, is_for_containers, is_huge_page, is_native, is_overcommit_allowed,
-    is_standard, validate_amount,
+    validate_amount, validate_resource,
 };
-use crate::api::names::{check_name, is_dns1123_subdomain, is_qualified_name};
+use crate::api::names::{check_name, is_dns1123_subdomain};
 use crate::api::quantity::Amount;
 
 /// Which names are allowed.
@@ -35,7 +35,7 @@ pub(super) fn validate_container(
 }
 
 /// What a runtime takes on top for itself; upstream checks it as limits.
-pub(super) fn validate_limits(limits: &ResourceList, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+pub(crate) fn validate_limits(limits: &ResourceList, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let resources = ResourceRequirements { limits: Some(limits.clone()), ..Default::default() };
     validate_requirements(&resources, For::Container, path, errors);
 }
@@ -93,15 +93,14 @@ fn validate_within(
     errors.invalid(path, request.to_string(), format!("must be {relation} {name} limit of {limit}"));
 }
 
+/// The name of a resource that a container may ask for.
+pub(crate) fn validate_container_resource(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    validate_resource_name(name, For::Container, path, errors);
+}
+
 fn validate_resource_name(name: &str, of: For, path: &FieldPath<'_>, errors: &mut FieldErrors) {
-    let wrong = is_qualified_name(name);
-    let mut valid = wrong.is_empty();
-    errors.invalid_each(path, name, wrong);
+    let valid = validate_resource(name, path, errors);
     let has_domain = name.contains('/');
-    if valid && !has_domain && !is_standard(name) {
-        valid = false;
-        errors.invalid(path, name, "must be a standard resource type or fully qualified");
-    }
     match of {
         For::Container if !has_domain => {
             if !is_for_containers(name) {

@@ -196,7 +196,12 @@ fn validate_made_claim(volume: &Volume, of: Of<'_>, path: &FieldPath<'_>, errors
     }
 }
 
-fn validate_host_path(source: &HostPathVolumeSource, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+/// A path of the node.
+pub(crate) fn validate_host_path(
+    source: &HostPathVolumeSource,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
     if source.path.is_empty() {
         errors.required(&path.child("path"), "");
         return;
@@ -215,7 +220,8 @@ fn validate_git_repo(source: &GitRepoVolumeSource, path: &FieldPath<'_>, errors:
     validate_descending(text(&source.directory), &path.child("directory"), errors);
 }
 
-fn validate_nfs(source: &NFSVolumeSource, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+/// A folder of a file server.
+pub(crate) fn validate_nfs(source: &NFSVolumeSource, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if source.server.is_empty() {
         errors.required(&path.child("server"), "");
     }

@@ -27,6 +27,7 @@ const AFFINITY_SECONDS: i32 = 10_800;
 impl Kind for Service {
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["svc"];
+    const CATEGORIES: &'static [&'static str] = &["all"];
     const HAS_STATUS: bool = true;
     const TERMS: &'static [TermName] = &["spec.clusterIP"];
     const SELECTABLE_FIELDS: &'static [TermName] = &["spec.clusterIP", "spec.type"];

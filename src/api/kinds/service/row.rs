@@ -1,12 +1,13 @@
 //! A Service as one printed line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 
 use crate::api::kinds::age::since;
 use crate::api::kinds::fields::{list, text};
+use crate::api::kinds::workload::labels_text;
 
 pub(super) fn row(service: &Service, now: Timestamp) -> Vec<String> {
     let none = || "<none>".to_owned();
@@ -50,10 +51,4 @@ fn external_addresses(service: &Service, spec: &ServiceSpec) -> String {
         "ExternalName" => text(&spec.external_name).to_owned(),
         _ => "<unknown>".to_owned(),
     }
-}
-
-fn labels_text(labels: Option<&BTreeMap<String, String>>) -> String {
-    let pairs: Vec<String> =
-        labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
-    if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }

@@ -1,12 +1,27 @@
 //! Tables of what Kubernetes answers: defaults, refusals, changes, printed lines. What is expected comes from
 //! upstream's code and tests.
 
+mod admission;
+mod autoscalers;
+mod budgets;
+mod certificates;
+mod classes;
+mod convert;
+mod event_versions;
+mod flow;
+mod jobs;
+mod networking;
 mod pod_changes;
 mod pod_rows;
 mod pods;
+mod rbac;
 mod round_trip;
 mod services;
+mod sets;
 mod small;
+mod storage;
+mod tables;
+mod volumes;
 mod workloads;
 
 use jiff::Timestamp;
@@ -60,6 +75,7 @@ pub(super) fn check<K: Kind>(yaml: &str, expected: &str) {
     let mut errors = FieldErrors::default();
     validate_meta(object.metadata(), K::SCOPE, &K::validate_name, &mut errors);
     object.validate(&mut errors);
+    object.validate_create(&mut errors);
     assert_eq!(lines(errors), expected, "{yaml}");
 }
 
@@ -140,6 +156,70 @@ fn every_kind_is_registered_under_its_names() {
          coordination.k8s.io/v1 Lease leases false\n\
          apps/v1 ReplicaSet replicasets true\n\
          apps/v1 Deployment deployments true\n\
+         apps/v1 StatefulSet statefulsets true\n\
+         apps/v1 DaemonSet daemonsets true\n\
+         apps/v1 ControllerRevision controllerrevisions false\n\
+         v1 ReplicationController replicationcontrollers true\n\
+         v1 PodTemplate podtemplates true\n\
+         v1 Endpoints endpoints false\n\
+         batch/v1 Job jobs true\n\
+         batch/v1 CronJob cronjobs true\n\
+         autoscaling/v2 HorizontalPodAutoscaler horizontalpodautoscalers false\n\
+         policy/v1 PodDisruptionBudget poddisruptionbudgets true\n\
+         networking.k8s.io/v1 NetworkPolicy networkpolicies true\n\
+         networking.k8s.io/v1 Ingress ingresses true\n\
+         networking.k8s.io/v1 IngressClass ingressclasses true\n\
+         networking.k8s.io/v1 IPAddress ipaddresses false\n\
+         networking.k8s.io/v1 ServiceCIDR servicecidrs false\n\
+         rbac.authorization.k8s.io/v1 Role roles false\n\
+         rbac.authorization.k8s.io/v1 RoleBinding rolebindings false\n\
+         rbac.authorization.k8s.io/v1 ClusterRole clusterroles false\n\
+         rbac.authorization.k8s.io/v1 ClusterRoleBinding clusterrolebindings false\n\
+         scheduling.k8s.io/v1 PriorityClass priorityclasses true\n\
+         node.k8s.io/v1 RuntimeClass runtimeclasses false\n\
+         admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration validatingwebhookconfigurations true\n\
+         admissionregistration.k8s.io/v1 MutatingWebhookConfiguration mutatingwebhookconfigurations true\n\
+         admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy validatingadmissionpolicies true\n\
+         admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings true\n\
+         admissionregistration.k8s.io/v1 MutatingAdmissionPolicy mutatingadmissionpolicies true\n\
+         admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding mutatingadmissionpolicybindings true\n\
+         v1 PersistentVolume persistentvolumes false\n\
+         v1 PersistentVolumeClaim persistentvolumeclaims false\n\
+         v1 ResourceQuota resourcequotas false\n\
+         v1 LimitRange limitranges false\n\
+         storage.k8s.io/v1 StorageClass storageclasses false\n\
+         storage.k8s.io/v1 VolumeAttachment volumeattachments false\n\
+         storage.k8s.io/v1 CSIDriver csidrivers false\n\
+         storage.k8s.io/v1 CSINode csinodes false\n\
+         storage.k8s.io/v1 CSIStorageCapacity csistoragecapacities false\n\
+         storage.k8s.io/v1 VolumeAttributesClass volumeattributesclasses false\n\
+         flowcontrol.apiserver.k8s.io/v1 FlowSchema flowschemas true\n\
+         flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration prioritylevelconfigurations true\n\
+         certificates.k8s.io/v1 CertificateSigningRequest certificatesigningrequests false\n\
+         apiregistration.k8s.io/v1 APIService apiservices false\n\
          apiextensions.k8s.io/v1 CustomResourceDefinition customresourcedefinitions true\n"
     );
+}
+
+#[test]
+fn short_names_and_categories() {
+    let registry = super::builtin();
+    let named = registry
+        .iter()
+        .map(|(_, strategy)| strategy.info().clone())
+        .filter(|info| !info.short_names.is_empty() || !info.categories.is_empty());
+    let found: Vec<String> = named
+        .map(|info| format!("{} {} {}", info.plural, info.short_names.join(","), info.categories.join(",")))
+        .collect();
+    let expected = "namespaces ns |nodes no |pods po all|services svc all|configmaps cm |serviceaccounts sa |events ev |\
+                    replicasets rs all|deployments deploy all|statefulsets sts all|daemonsets ds all|\
+                    replicationcontrollers rc all|endpoints ep |jobs  all|cronjobs cj all|\
+                    horizontalpodautoscalers hpa all|poddisruptionbudgets pdb |networkpolicies netpol |\
+                    ingresses ing |ipaddresses ip |priorityclasses pc |\
+                    validatingwebhookconfigurations  api-extensions|mutatingwebhookconfigurations  api-extensions|validatingadmissionpolicies  api-extensions|validatingadmissionpolicybindings  api-extensions|\
+                    mutatingadmissionpolicies  api-extensions|mutatingadmissionpolicybindings  api-extensions|persistentvolumes pv |\
+                    persistentvolumeclaims pvc |resourcequotas quota |limitranges limits |storageclasses sc |\
+                    volumeattributesclasses vac |certificatesigningrequests csr |\
+                    apiservices  api-extensions|customresourcedefinitions crd,crds api-extensions";
+    assert_eq!(found.join("|"), expected);
 }

@@ -76,8 +76,9 @@ fn refusals() {
         "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'\n",
     );
     check::<Deployment>(
-        "metadata: {name: web, namespace: shop}\nspec: {selector: {}, template: {}}",
-        "spec.selector: Invalid value: {}: empty selector is invalid for deployment\n\
+        "metadata: {name: web, namespace: shop}\nspec: {template: {metadata: {labels: {a: b}}}}",
+        "spec.selector: Required value\n\
+         spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`\n\
          spec.template.spec.containers: Required value\n",
     );
     check::<ReplicaSet>(

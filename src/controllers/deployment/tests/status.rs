@@ -26,11 +26,11 @@ fn tell_status(fixture: &Fixture) -> String {
         }
         for condition in is.conditions.iter().flatten() {
             let reason = condition.reason.as_deref().unwrap();
-            told.push(format!("{}={}:{reason}", &condition.type_[..1], &condition.status[..1]));
+            told.push(format!("{}={}:{reason}", &condition.type_name()[..1], &condition.state()[..1]));
         }
         for condition in was.conditions.iter().flatten() {
             if is.conditions.iter().flatten().all(|other| other.type_ != condition.type_) {
-                told.push(format!("no {}", &condition.type_[..1]));
+                told.push(format!("no {}", &condition.type_name()[..1]));
             }
         }
     }

@@ -414,7 +414,7 @@ fn a_lost_runtime_is_told() {
     let bed = Bed::new(7);
     bed.pod("p", json!({"containers": [container("a", &[])]}));
     bed.until(60, || bed.is_ready("p"));
-    bed.runtime.lose("the keeper was killed");
+    bed.runtime.lose_for_good("the keeper was killed");
     bed.run_for(5);
     let status = bed.get("p").unwrap().status.unwrap().container_statuses.unwrap().remove(0);
     let end = status.state.unwrap().terminated.unwrap();
@@ -426,6 +426,53 @@ fn a_lost_runtime_is_told() {
     assert_eq!(ready.message.as_deref(), Some("the container runtime is gone: the keeper was killed"));
     bed.delete("p", 30);
     bed.until(60, || bed.get("p").is_none());
+}
+
+#[test]
+fn a_runtime_that_cannot_be_started_again_is_given_up() {
+    let bed = Bed::new(7);
+    bed.runtime.lose_for_good("the keeper was killed");
+    let message = || {
+        let node = bed.server.store().snapshot().get::<Node>(&ObjectKey::new("", "n"))?;
+        let conditions = node.status.clone()?.conditions?;
+        conditions.into_iter().find(|c| c.type_ == "Ready").filter(|c| c.status == "False")?.message
+    };
+    bed.until(300, || message().is_some_and(|message| message.ends_with("too often to be started again")));
+}
+
+#[test]
+fn a_lost_runtime_is_started_again_and_its_pods_with_it() {
+    for seed in 0..20 {
+        let bed = Bed::new(seed);
+        let once = container("i", &["exit:1:0"]);
+        bed.pod("p", json!({"containers": [container("a", &[])], "initContainers": [once]}));
+        bed.pod("never", json!({"containers": [container("a", &[])], "restartPolicy": "Never"}));
+        bed.until(120, || bed.is_ready("p") && bed.is_ready("never"));
+        // These are somewhere on their way.
+        bed.pod("late", json!({"containers": [container("a", &[])]}));
+        bed.pod("going", json!({"containers": [container("a", &[])]}));
+        bed.run_for(seed % 4);
+        bed.delete("going", 5);
+        bed.runtime.lose("the keeper was killed");
+        bed.run_for(1);
+        bed.until(300, || bed.is_ready("p") && bed.is_ready("late") && bed.get("going").is_none());
+        let status = |name: &str| bed.get(name).unwrap().status.unwrap();
+        let container = status("p").container_statuses.unwrap().remove(0);
+        let last = container.last_state.unwrap().terminated.unwrap();
+        assert_eq!((container.restart_count, last.exit_code), (1, 137), "{seed}");
+        assert_eq!(last.reason.as_deref(), Some("ContainerStatusUnknown"), "{seed}");
+        let init = status("p").init_container_statuses.unwrap().remove(0);
+        assert_eq!((init.restart_count, init.state.unwrap().terminated.unwrap().exit_code), (1, 0), "{seed}");
+        bed.until(120, || status("never").phase.as_deref() == Some("Failed"));
+        let end = status("never").container_statuses.unwrap().remove(0).state.unwrap().terminated.unwrap();
+        assert_eq!((end.exit_code, end.reason.as_deref()), (137, Some("ContainerStatusUnknown")), "{seed}");
+        let node = bed.server.store().snapshot().get::<Node>(&ObjectKey::new("", "n")).unwrap();
+        let conditions = node.status.clone().unwrap().conditions.unwrap();
+        assert!(conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"), "{seed}");
+        // One instance of each runs, and what was removed is removed.
+        assert_eq!(bed.runtime.running().len(), 2, "{seed}");
+        bed.check();
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Many requests are in flight at once; each caller waits for its own answer. One thread reads the socket.
 //!
+//! A keeper that died is replaced by a new one on request; what the dead one left was removed before.
+//!
 //! Invariant: when the socket ends without our asking, nothing of the cluster's runs any more before `Lost`
 //! is told.
 
@@ -18,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::super::{
     ContainerId, ContainerSpec, ContainerState, EventSink, ExecOutput, Netns, Runtime, RuntimeError,
@@ -72,14 +74,16 @@ pub struct LinuxConfig {
 
 type Reply = (Answer, Vec<OwnedFd>);
 
-/// What callers and the reading thread share.
+/// What callers and the reading thread share of one keeper.
 struct Shared {
     socket: OwnedFd,
     waiting: Mutex<BTreeMap<u64, Sender<Reply>>>,
     next: AtomicU64,
-    sink: Mutex<Option<Arc<EventSink>>>,
+    sink: Arc<Mutex<Option<Arc<EventSink>>>>,
     lost: Mutex<Option<String>>,
-    stopping: AtomicBool,
+    /// The keeper ended without our asking.
+    died: AtomicBool,
+    stopping: Arc<AtomicBool>,
     /// First processes, where no cgroup finds them: to be killed should the keeper die.
     orphans: Mutex<BTreeMap<String, OwnedFd>>,
     folder: PathBuf,
@@ -88,18 +92,20 @@ struct Shared {
 
 /// Runs containers by Linux namespaces and cgroups.
 pub struct LinuxRuntime {
-    shared: Arc<Shared>,
+    /// The keeper of now.
+    shared: RwLock<Arc<Shared>>,
+    /// Reads its socket. Locked while a keeper is started or ended, so that neither meets the other.
     reader: Mutex<Option<JoinHandle<()>>>,
     world: World,
-    on_host_exit: OnHostExit,
+    config: LinuxConfig,
     without_limits: Vec<String>,
     /// Held while we live, with the keeper; a cluster id is alive while it is.
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 impl fmt::Debug for LinuxRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LinuxRuntime").field("folder", &self.shared.folder).finish_non_exhaustive()
+        f.debug_struct("LinuxRuntime").field("folder", &self.shared().folder).finish_non_exhaustive()
     }
 }
 
@@ -113,6 +119,10 @@ impl LinuxRuntime {
         start(config, world).map_err(|failure| failure.about(&format!("cluster {}", config.cluster_id)))
     }
 
+    fn shared(&self) -> Arc<Shared> {
+        self.shared.read().clone()
+    }
+
     /// Which of cpu, memory and pids cannot be limited here.
     pub fn without_limits(&self) -> &[String] {
         &self.without_limits
@@ -124,43 +134,9 @@ impl LinuxRuntime {
 
     /// Sends a request with descriptors and waits for its answer.
     fn ask_with(&self, object: &str, ask: Ask, fds: Vec<OwnedFd>) -> Result<Reply, RuntimeError> {
-        let pending = self.send(object, ask, fds)?;
-        self.answer(object, &pending)
-    }
-
-    /// Sends a request. Its answer comes out of the channel.
-    fn send(&self, object: &str, ask: Ask, fds: Vec<OwnedFd>) -> Result<Receiver<Reply>, RuntimeError> {
-        let shared = &self.shared;
-        let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = bounded(1);
-        shared.waiting.lock().insert(number, sender);
-        let sent = Packet::new(&Request { number, ask }, fds)
-            .and_then(|packet| packet.send(wire::socket(&shared.socket), true));
-        // The reader sets the reason before it drops the waiting, so one of the two is always seen.
-        if sent.is_err() || shared.lost.lock().is_some() {
-            shared.waiting.lock().remove(&number);
-            return match (sent, shared.lost.lock().clone()) {
-                (_, Some(reason)) => Err(RuntimeError::Lost(reason)),
-                (Err(error), None) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                    Err(Failure::refused(Step::Send, error.to_string()).about(object))
-                }
-                _ => Err(RuntimeError::Lost("the keeper has ended".to_owned())),
-            };
-        }
-        Ok(receiver)
-    }
-
-    /// Waits for the answer of a request.
-    fn answer(&self, object: &str, pending: &Receiver<Reply>) -> Result<Reply, RuntimeError> {
-        let Ok((answer, fds)) = pending.recv() else {
-            let reason = self.shared.lost.lock().clone();
-            return Err(RuntimeError::Lost(reason.unwrap_or_else(|| "the keeper has ended".to_owned())));
-        };
-        match answer {
-            Answer::Failed(failure) => Err(failure.about(object)),
-            Answer::NotFound(name) => Err(RuntimeError::NotFound(name)),
-            answer => Ok((answer, fds)),
-        }
+        let shared = self.shared();
+        let pending = shared.send(object, ask, fds)?;
+        shared.answer(object, &pending)
     }
 
     /// Makes a container; with `meanwhile`, its program is executed once that is done.
@@ -187,16 +163,17 @@ impl LinuxRuntime {
             }
             None => None,
         };
-        let pending = self.send(&object, ask, fds)?;
+        let shared = self.shared();
+        let pending = shared.send(&object, ask, fds)?;
         let opened = match (meanwhile, gate) {
             // A gate that is closed unopened ends the child, and so the request.
             (Some(meanwhile), Some(mut gate)) => meanwhile().map(|()| drop(gate.write(&[1]))),
             _ => Ok(()),
         };
-        match (self.answer(&object, &pending), opened) {
+        match (shared.answer(&object, &pending), opened) {
             (Ok((Answer::Started { .. }, mut fds)), Ok(())) => {
                 if let Some(process) = fds.pop() {
-                    self.shared.orphans.lock().insert(id.clone(), process);
+                    shared.orphans.lock().insert(id.clone(), process);
                 }
                 Ok(ContainerId(id))
             }
@@ -210,7 +187,7 @@ impl LinuxRuntime {
 
     /// Deletes a container's layer on the disk.
     fn remove_layer(&self, container: &str) -> Result<(), RuntimeError> {
-        let folder = self.shared.folder.join("layers").join(container);
+        let folder = self.shared().folder.join("layers").join(container);
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let cause = format!("{}: {error}", folder.display());
@@ -262,9 +239,7 @@ fn start(config: &LinuxConfig, world: &World) -> Result<LinuxRuntime, Failure> {
     let (socket, lock) = match lock_folder(&folder).at(Step::State, folder.display())? {
         Some(lock) => {
             sweep::clean(&folder, &cgroups, true);
-            let (ours, theirs) = packets::pair().at(Step::Start, "a socket pair")?;
-            launch::launch(id, theirs.as_fd(), lock.as_fd()).at(Step::Start, "clone and exec")?;
-            (ours, Some(lock))
+            (new_keeper(id, &lock)?, Some(lock))
         }
         None if stay => {
             let place = File::open(&folder).at(Step::State, folder.display())?;
@@ -281,21 +256,49 @@ fn start(config: &LinuxConfig, world: &World) -> Result<LinuxRuntime, Failure> {
         socket,
         waiting: Mutex::new(BTreeMap::new()),
         next: AtomicU64::new(1),
-        sink: Mutex::new(None),
+        sink: Arc::default(),
         lost: Mutex::new(None),
-        stopping: AtomicBool::new(false),
+        died: AtomicBool::new(false),
+        stopping: Arc::default(),
         orphans: Mutex::new(BTreeMap::new()),
         folder,
         cgroups,
     });
     let reader = spawn_reader(Arc::clone(&shared)).at(Step::Start, "a thread")?;
     Ok(LinuxRuntime {
-        shared,
+        shared: RwLock::new(shared),
         reader: Mutex::new(Some(reader)),
         world: world.clone(),
-        on_host_exit: config.on_host_exit,
+        config: LinuxConfig { state_dir, ..config.clone() },
         without_limits: missing,
-        _lock: lock,
+        lock,
+    })
+}
+
+/// Launches a keeper that holds the lock too. Answers our end of its socket.
+fn new_keeper(id: &str, lock: &OwnedFd) -> Result<OwnedFd, Failure> {
+    let (ours, theirs) = packets::pair().at(Step::Start, "a socket pair")?;
+    launch::launch(id, theirs.as_fd(), lock.as_fd()).at(Step::Start, "clone and exec")?;
+    Ok(ours)
+}
+
+/// A keeper in the place of a dead one.
+fn replace(config: &LinuxConfig, dead: &Shared, lock: &OwnedFd) -> Result<Shared, Failure> {
+    let own = lock.try_clone().at(Step::Start, "the lock")?;
+    let socket = new_keeper(&config.cluster_id, lock)?;
+    let stay = config.on_host_exit == OnHostExit::StayForAdoption;
+    greet(config, &dead.folder, stay, &socket, Some(own))?;
+    Ok(Shared {
+        socket,
+        waiting: Mutex::new(BTreeMap::new()),
+        next: AtomicU64::new(1),
+        sink: Arc::clone(&dead.sink),
+        lost: Mutex::new(None),
+        died: AtomicBool::new(false),
+        stopping: Arc::clone(&dead.stopping),
+        orphans: Mutex::new(BTreeMap::new()),
+        folder: dead.folder.clone(),
+        cgroups: dead.cgroups.clone(),
     })
 }
 
@@ -334,7 +337,7 @@ fn greet(
     }
 }
 
-/// The one thread of the runtime: the socket's reader, joined at its end.
+/// The one thread of a keeper: its socket's reader, joined at its end.
 fn spawn_reader(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     threads::spawn("coracle-runtime", move || read_all(&shared))
 }
@@ -363,6 +366,7 @@ fn read_all(shared: &Shared) {
     let expected = shared.stopping.load(Ordering::Acquire);
     let reason = if expected { "it was shut down" } else { "the keeper process ended unexpectedly" };
     if !expected {
+        shared.died.store(true, Ordering::Release);
         shared.clean_up();
     }
     *shared.lost.lock() = Some(reason.to_owned());
@@ -373,6 +377,40 @@ fn read_all(shared: &Shared) {
 }
 
 impl Shared {
+    /// Sends a request. Its answer comes out of the channel.
+    fn send(&self, object: &str, ask: Ask, fds: Vec<OwnedFd>) -> Result<Receiver<Reply>, RuntimeError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = bounded(1);
+        self.waiting.lock().insert(number, sender);
+        let sent = Packet::new(&Request { number, ask }, fds)
+            .and_then(|packet| packet.send(wire::socket(&self.socket), true));
+        // The reader sets the reason before it drops the waiting, so one of the two is always seen.
+        if sent.is_err() || self.lost.lock().is_some() {
+            self.waiting.lock().remove(&number);
+            return match (sent, self.lost.lock().clone()) {
+                (_, Some(reason)) => Err(RuntimeError::Lost(reason)),
+                (Err(error), None) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Err(Failure::refused(Step::Send, error.to_string()).about(object))
+                }
+                _ => Err(RuntimeError::Lost("the keeper has ended".to_owned())),
+            };
+        }
+        Ok(receiver)
+    }
+
+    /// Waits for the answer of a request.
+    fn answer(&self, object: &str, pending: &Receiver<Reply>) -> Result<Reply, RuntimeError> {
+        let Ok((answer, fds)) = pending.recv() else {
+            let reason = self.lost.lock().clone();
+            return Err(RuntimeError::Lost(reason.unwrap_or_else(|| "the keeper has ended".to_owned())));
+        };
+        match answer {
+            Answer::Failed(failure) => Err(failure.about(object)),
+            Answer::NotFound(name) => Err(RuntimeError::NotFound(name)),
+            answer => Ok((answer, fds)),
+        }
+    }
+
     fn tell(&self, event: RuntimeEvent) {
         let sink = self.sink.lock().clone();
         if let Some(sink) = sink {
@@ -380,13 +418,13 @@ impl Shared {
         }
     }
 
-    /// After the keeper's death: kills what it left and removes it.
+    /// After the keeper's death: kills what it left and removes it. What the host has in the folder stays.
     fn clean_up(&self) {
         for orphan in std::mem::take(&mut *self.orphans.lock()).into_values() {
             let _ = sys::pidfd_signal(orphan.as_fd(), libc::SIGKILL);
             let _ = sys::poll(&[(orphan.as_raw_fd(), libc::POLLIN)], 10_000);
         }
-        sweep::clean(&self.folder, &self.cgroups, false);
+        sweep::clean_after_keeper(&self.folder, &self.cgroups);
     }
 }
 
@@ -401,11 +439,13 @@ impl Runtime for LinuxRuntime {
     }
 
     fn subscribe(&self, sink: EventSink) {
-        *self.shared.sink.lock() = Some(Arc::new(sink));
+        *self.shared().sink.lock() = Some(Arc::new(sink));
     }
 
     fn run_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
-        let (_, fds) = self.ask(&spec.pod, Ask::RunSandbox(spec.clone()))?;
+        let shared = self.shared();
+        let pending = shared.send(&spec.pod, Ask::RunSandbox(spec.clone()), Vec::new())?;
+        let (_, fds) = shared.answer(&spec.pod, &pending)?;
         let mut fds = fds.into_iter();
         let netns = if spec.sharing.host_network {
             None
@@ -416,14 +456,14 @@ impl Runtime for LinuxRuntime {
             }
         };
         if let Some(pause) = fds.next() {
-            self.shared.orphans.lock().insert(spec.id.clone(), pause);
+            shared.orphans.lock().insert(spec.id.clone(), pause);
         }
         Ok(Sandbox { id: SandboxId(spec.id.clone()), netns })
     }
 
     fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let (answer, _) = self.ask(&id.0, Ask::RemoveSandbox { sandbox: id.0.clone() })?;
-        self.shared.orphans.lock().remove(&id.0);
+        self.shared().orphans.lock().remove(&id.0);
         let Answer::Text(containers) = answer else { return Ok(()) };
         containers.split(',').filter(|id| !id.is_empty()).try_for_each(|id| self.remove_layer(id))
     }
@@ -495,36 +535,74 @@ impl Runtime for LinuxRuntime {
         Ok(all.into_iter().map(|(id, list)| (SandboxId(id), containers(list))).collect())
     }
 
-    fn shutdown(&self) -> Result<(), RuntimeError> {
-        self.shared.stopping.store(true, Ordering::Release);
-        let result = self.ask("the runtime", Ask::Shutdown).map(drop);
-        let reader = self.reader.lock().take();
-        if let Some(reader) = reader
-            && reader.thread().id() != std::thread::current().id()
-        {
-            let _ = reader.join();
+    fn restart(&self) -> Result<(), RuntimeError> {
+        let mut reader = self.reader.lock();
+        let dead = self.shared();
+        if dead.stopping.load(Ordering::Acquire) {
+            return Err(RuntimeError::Lost("it was shut down".to_owned()));
         }
+        if dead.lost.lock().is_none() {
+            return Ok(());
+        }
+        let about = |failure: Failure| failure.about(&format!("cluster {}", self.config.cluster_id));
+        let shared = Arc::new(replace(&self.config, &dead, &self.lock).map_err(about)?);
+        let spawned = spawn_reader(Arc::clone(&shared)).at(Step::Start, "a thread").map_err(about)?;
+        *self.shared.write() = shared;
+        // The old one has nothing left to do: what it told last was the end.
+        drop(reader.replace(spawned));
+        Ok(())
+    }
+
+    fn shutdown(&self) -> Result<(), RuntimeError> {
+        self.shared().stopping.store(true, Ordering::Release);
+        let mut reader = self.reader.lock();
+        let result = self.ask("the runtime", Ask::Shutdown).map(drop);
+        let first = reader.is_some();
+        join(reader.take());
         match result {
-            // Its end is what was asked for, by whomever.
-            Err(RuntimeError::Lost(_)) => Ok(()),
+            // Its end is what was asked for, by whomever. One that ended without a word has removed nothing.
+            Err(RuntimeError::Lost(_)) => {
+                if first {
+                    self.shared().clean_up();
+                    self.remove_folder();
+                }
+                Ok(())
+            }
             other => other,
         }
     }
 }
 
+fn join(reader: Option<JoinHandle<()>>) {
+    if let Some(reader) = reader
+        && reader.thread().id() != std::thread::current().id()
+    {
+        let _ = reader.join();
+    }
+}
+
+impl LinuxRuntime {
+    /// A keeper removes the cluster's folder at its end; for one that died, we do.
+    fn remove_folder(&self) {
+        let shared = self.shared();
+        sweep::clean(&shared.folder, &shared.cgroups, false);
+    }
+}
+
 impl Drop for LinuxRuntime {
     fn drop(&mut self) {
-        if self.on_host_exit == OnHostExit::EndAll {
+        if self.config.on_host_exit == OnHostExit::EndAll {
             let _ = self.shutdown();
             return;
         }
-        self.shared.stopping.store(true, Ordering::Release);
-        packets::end(self.shared.socket.as_fd());
-        let reader = self.reader.lock().take();
-        if let Some(reader) = reader
-            && reader.thread().id() != std::thread::current().id()
-        {
-            let _ = reader.join();
+        let shared = self.shared();
+        shared.stopping.store(true, Ordering::Release);
+        let mut reader = self.reader.lock();
+        packets::end(shared.socket.as_fd());
+        join(reader.take());
+        drop(reader);
+        if shared.died.load(Ordering::Acquire) {
+            self.remove_folder();
         }
     }
 }

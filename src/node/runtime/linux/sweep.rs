@@ -5,6 +5,7 @@
 //!
 //! Invariant: the lock is held during the removal, and is the last thing to go.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -45,21 +46,34 @@ impl LinuxRuntime {
     }
 }
 
+/// What a keeper makes in the folder of its cluster.
+const OF_KEEPER: [&str; 5] = ["root", "mem", "layers", "exits", "keeper.sock"];
+
+/// Kills and removes what a dead keeper left. The lock, and what the host keeps in the folder, stay.
+pub(super) fn clean_after_keeper(folder: &Path, cgroups: &Cgroups) -> bool {
+    remove(folder, cgroups, &|name| OF_KEEPER.iter().any(|own| name == *own))
+}
+
 /// Kills and removes what belongs to a cluster whose lock the caller holds. `keep` leaves the lock file.
 pub(super) fn clean(folder: &Path, cgroups: &Cgroups, keep: bool) -> bool {
+    let all = remove(folder, cgroups, &|name| name != "lock");
+    if !keep {
+        let _ = fs::remove_file(folder.join("lock"));
+        let _ = fs::remove_dir(folder);
+    }
+    all
+}
+
+fn remove(folder: &Path, cgroups: &Cgroups, is_due: &dyn Fn(&OsStr) -> bool) -> bool {
     let mut cgroups = cgroups.clone();
     cgroups.forget_missing();
     let ended = cgroups.destroy();
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut all = true;
-    for entry in entries.filter(|entry| entry.file_name() != "lock") {
+    for entry in entries.filter(|entry| is_due(&entry.file_name())) {
         let path = entry.path();
         let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         all &= if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.is_ok();
-    }
-    if !keep {
-        let _ = fs::remove_file(folder.join("lock"));
-        let _ = fs::remove_dir(folder);
     }
     ended && all
 }

@@ -257,6 +257,19 @@ impl Epoll {
         .map(drop)
     }
 
+    /// Changes what a descriptor in the set is watched for.
+    pub(super) fn change(&self, fd: BorrowedFd<'_>, events: c_int, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
+        // SAFETY: the event lives through the call.
+        check(
+            unsafe {
+                libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_MOD, fd.as_raw_fd(), &raw mut event)
+            }
+            .into(),
+        )
+        .map(drop)
+    }
+
     /// Takes a descriptor out. Needed before it is closed wherever a forked child may hold a copy.
     pub(super) fn remove(&self, fd: BorrowedFd<'_>) {
         // SAFETY: plain call.

@@ -188,3 +188,22 @@ impl Drop for Machine {
         }
     }
 }
+
+#[test]
+fn a_full_socket_is_told_once_it_has_room() {
+    use std::os::fd::AsFd;
+    let (ours, theirs) = super::packets::pair().unwrap();
+    let epoll = sys::Epoll::new().unwrap();
+    epoll.add(ours.as_fd(), libc::EPOLLIN, 1).unwrap();
+    let bytes = vec![0; crate::limits::KEEPER_PACKET_BYTES];
+    while super::packets::send(ours.as_fd(), &bytes, &[], false).is_ok() {}
+    assert!(epoll.wait(0).unwrap().is_empty());
+    epoll.change(ours.as_fd(), libc::EPOLLIN | libc::EPOLLOUT, 1).unwrap();
+    assert!(epoll.wait(0).unwrap().is_empty(), "no room, no wake-up");
+    let mut buffer = vec![0; bytes.len()];
+    while super::packets::receive(theirs.as_fd(), &mut buffer, false).is_ok() {}
+    assert_eq!(epoll.wait(0).unwrap(), [1]);
+    super::packets::send(ours.as_fd(), &bytes, &[], false).unwrap();
+    epoll.change(ours.as_fd(), libc::EPOLLIN, 1).unwrap();
+    assert!(epoll.wait(0).unwrap().is_empty());
+}

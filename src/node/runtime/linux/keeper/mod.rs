@@ -114,6 +114,8 @@ struct Keeper {
     host: Option<Watched>,
     connection: u64,
     outbox: VecDeque<Packet>,
+    /// The host's socket is full, and watched for room.
+    full: bool,
     buffer: Vec<u8>,
     listener: Option<OwnedFd>,
     lock: OwnedFd,
@@ -204,6 +206,7 @@ impl Keeper {
             host: None,
             connection: 0,
             outbox: VecDeque::new(),
+            full: false,
             buffer: Vec::new(),
             listener: None,
             lock,
@@ -239,6 +242,7 @@ impl Keeper {
     fn connect(&mut self, socket: OwnedFd, number: u64) -> Asker {
         self.connection += 1;
         self.outbox.clear();
+        self.full = false;
         self.host = self.watch(socket, libc::EPOLLIN, Source::Host).ok();
         Asker { connection: self.connection, number }
     }
@@ -289,7 +293,7 @@ impl Keeper {
 
     /// Until the next timer, in milliseconds.
     fn timeout(&self) -> i32 {
-        if self.busy.values().any(|busy| busy.events.is_none()) || !self.outbox.is_empty() {
+        if self.busy.values().any(|busy| busy.events.is_none()) {
             return 1;
         }
         let Some(((when, _), _)) = self.timers.first_key_value() else { return -1 };
@@ -418,6 +422,7 @@ impl Keeper {
         if let Some(host) = self.host.take() {
             drop(self.unwatch(host));
         }
+        self.outbox.clear();
         if !self.setup.stay {
             self.end_all(None);
         }
@@ -477,9 +482,17 @@ impl Keeper {
         let Some(host) = &self.host else { return };
         while let Some(packet) = self.outbox.front() {
             match packet.send(host.fd.as_fd(), false) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An error of the socket shows as its end, in the loop.
                 _ => drop(self.outbox.pop_front()),
+            }
+        }
+        let full = !self.outbox.is_empty();
+        if full != self.full {
+            let events = if full { libc::EPOLLIN | libc::EPOLLOUT } else { libc::EPOLLIN };
+            // One that cannot be watched for room is tried again with the next event.
+            if self.epoll.change(host.fd.as_fd(), events, host.token).is_ok() {
+                self.full = full;
             }
         }
     }

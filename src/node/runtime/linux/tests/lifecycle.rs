@@ -471,8 +471,33 @@ fn a_killed_keeper_is_told_and_cleaned_up() {
     sys::pidfd_signal(std::os::fd::AsFd::as_fd(&sys::pidfd_open(keeper).unwrap()), libc::SIGKILL).unwrap();
     let event = machine.events.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(matches!(event, RuntimeEvent::Lost { .. }));
-    assert_eq!(left_behind(&machine.folder, &machine.cluster), Vec::<String>::new());
+    // The folder is the host's too, which lives.
+    assert_eq!(left_behind(&machine.folder, &machine.cluster), ["its state folder"]);
     assert!(matches!(machine.runtime.list(), Err(RuntimeError::Lost(_))));
+    machine.runtime.restart().unwrap();
+    assert_ne!(keeper_of(&machine.cluster).unwrap(), keeper);
+    assert_eq!(machine.runtime.list().unwrap(), []);
+    let pod = machine.run_sandbox("a");
+    machine.runtime.start_container(&pod, &machine.script("main", "exit 5")).unwrap();
+    let event = machine.events.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(matches!(event, RuntimeEvent::Exited { exit, .. } if exit.code == 5));
+    machine.runtime.restart().unwrap();
+    assert_eq!(machine.runtime.list().unwrap().len(), 1, "one that lives stays as it is");
+    machine.runtime.shutdown().unwrap();
+    assert!(machine.runtime.restart().is_err(), "it was shut down");
+    wait_until_gone(&machine.folder, &machine.cluster);
+}
+
+#[test]
+fn a_keeper_that_is_dead_when_the_runtime_ends_leaves_nothing() {
+    let Some(machine) = Machine::new("a_keeper_that_is_dead_when_the_runtime_ends_leaves_nothing") else {
+        return;
+    };
+    machine.run_sandbox("a");
+    let keeper = keeper_of(&machine.cluster).unwrap();
+    sys::pidfd_signal(std::os::fd::AsFd::as_fd(&sys::pidfd_open(keeper).unwrap()), libc::SIGKILL).unwrap();
+    machine.runtime.shutdown().unwrap();
+    assert_eq!(left_behind(&machine.folder, &machine.cluster), Vec::<String>::new());
 }
 
 #[test]
