@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::error::FieldErrors;
 use super::fields::{Outline, OutlineKeys};
+use super::registry::WrongField;
 use super::shape::Node;
 
 /// The name of an object within its kind: `namespace/name`, or just the name for cluster-wide kinds.
@@ -205,9 +206,24 @@ pub trait Kind:
 
     /// Brings JSON from one of its versions to another, both named as apiVersion; apiVersion and kind
     /// themselves are set afterwards.
-    fn convert(value: Value, from: &str, to: &str) -> Value {
+    ///
+    /// Errors: a field that cannot be converted, and what is wrong with it.
+    fn convert(value: Value, from: &str, to: &str) -> Result<Value, WrongField> {
         let _ = (from, to);
-        value
+        Ok(value)
+    }
+
+    /// The fields that users of a version may select by, and the term of each.
+    fn selectable_in(api_version: &str) -> Vec<(&'static str, TermName)> {
+        let _ = api_version;
+        Self::SELECTABLE_FIELDS.iter().map(|&term| (term, term)).collect()
+    }
+
+    /// The validation of a version that has rules of its own in place of [`Kind::validate`] and its like; answers
+    /// whether it has. `old`: what is changed, `None` for a new object.
+    fn validate_as(&self, old: Option<&Self>, api_version: &str, errors: &mut FieldErrors) -> bool {
+        let _ = (old, api_version, errors);
+        false
     }
 
     /// What is wrong with a name of this kind (`prefix`: it is a `generateName`); empty if nothing.

@@ -188,8 +188,20 @@ pub trait Strategy: Send + Sync {
         self.row(object, now).into_iter().map(Value::String).collect()
     }
     /// How its objects are merged and owned. Where nothing is said, maps are owned field by field, lists as a whole.
-    fn shape(&self) -> Shape {
+    fn shape(&self, version: usize) -> Shape {
+        let _ = version;
         Shape::unknown()
+    }
+    /// The validation of a version that has rules of its own in place of the kind's; answers whether it has.
+    fn validate_as(
+        &self,
+        object: &dyn Object,
+        old: Option<&dyn Object>,
+        version: usize,
+        errors: &mut FieldErrors,
+    ) -> bool {
+        let _ = (object, old, version, errors);
+        false
     }
     /// Decodes a body: JSON with or without apiVersion and kind.
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;

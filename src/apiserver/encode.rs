@@ -63,6 +63,16 @@ pub(super) fn value_without_managers(info: &KindInfo, record: &store::Record) ->
     value
 }
 
+/// The same without managedFields.
+pub(super) fn plain_value_in(
+    strategy: &dyn Strategy,
+    record: &store::Record,
+    version: usize,
+) -> Result<serde_json::Value, StatusError> {
+    let value = value_without_managers(strategy.info(), record);
+    if strategy.is_verbatim(version) { Ok(value) } else { strategy.convert(value, 0, version) }
+}
+
 /// The same in one of the kind's versions.
 pub(super) fn value_in(
     strategy: &dyn Strategy,

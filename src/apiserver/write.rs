@@ -143,8 +143,10 @@ impl Server {
         if !info.any_finalizer {
             meta::validate_standard_finalizers(object.meta(), &mut errors);
         }
-        strategy.validate(&*object, &mut errors);
-        strategy.validate_create(&*object, &mut errors);
+        if !strategy.validate_as(&*object, None, options.version, &mut errors) {
+            strategy.validate(&*object, &mut errors);
+            strategy.validate_create(&*object, &mut errors);
+        }
         check(strategy, &key, errors)?;
         for link in &self.admission {
             link.validate(&attempt, Some(&*object))?;
@@ -201,7 +203,14 @@ impl Server {
         face: Face,
         options: &'a WriteOptions,
     ) -> Entrant<'a> {
-        Entrant { strategy, kind, face, manager: &options.field_manager, now: self.now() }
+        Entrant {
+            strategy,
+            kind,
+            version: options.version,
+            face,
+            manager: &options.field_manager,
+            now: self.now(),
+        }
     }
 
     fn draft(
@@ -331,10 +340,13 @@ impl Server {
         // where there are none, the body that is stored serves for it.
         let account = account.or_else(|| {
             let allocates = face == Face::Main && object.as_any().is::<Service>();
-            let body = || encode::encode_body(info, &mut *object.clone_object());
+            let body = || {
+                let mut stored = strategy.to_stored(object.clone_object()).ok()?;
+                Some(encode::encode_body(info, &mut *stored))
+            };
             (self.has_own_links || allocates).then(|| {
                 let entrant = self.entrant(kind, strategy, face, options);
-                self.ledger.updated(&entrant, current, &body(), given.as_deref())
+                self.ledger.updated(&entrant, current, &body()?, given.as_deref())
             })
         });
         self.admit(&attempt, &mut *object)?;
@@ -345,7 +357,7 @@ impl Server {
         if info.has_generation && face != Face::Status && strategy.moves_generation(&*object, &*old) {
             object.meta_mut().generation = Some(old.meta().generation.unwrap_or(0) + 1);
         }
-        self.validate_change(strategy, key, face, &*object, &*old)?;
+        self.validate_change(strategy, key, face, options.version, &*object, &*old)?;
         for link in &self.admission {
             link.validate(&attempt, Some(&*object))?;
         }
@@ -378,11 +390,13 @@ impl Server {
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of one request, in the order of the pipeline")]
     fn validate_change(
         &self,
         strategy: &dyn Strategy,
         key: &ObjectKey,
         face: Face,
+        version: usize,
         object: &dyn Object,
         old: &dyn Object,
     ) -> Result<(), StatusError> {
@@ -396,10 +410,12 @@ impl Server {
         match face {
             Face::Status => strategy.validate_status(object, old, &mut errors),
             Face::Main => {
-                if !strategy.judges_changes() {
-                    strategy.validate(object, &mut errors);
+                if !strategy.validate_as(object, Some(old), version, &mut errors) {
+                    if !strategy.judges_changes() {
+                        strategy.validate(object, &mut errors);
+                    }
+                    strategy.validate_update(object, old, &mut errors);
                 }
-                strategy.validate_update(object, old, &mut errors);
             }
             Face::EphemeralContainers | Face::Resize => {
                 strategy.validate(object, &mut errors);

@@ -454,7 +454,7 @@ fn every_evaluation_ends() {
         "self.l.all(a, sets.equivalent(self.l, self.l))",
         "self.l.all(a, self.l.all(b, '%s'.format([self.l]).size() > 0))",
         "self.l.all(a, self.s.split('').size() > 0)",
-        "self.l.all(a, self.s.matches(string(a) + '(a|b|c)*'))",
+        "self.l.all(a, !self.s.matches(string(a) + '(a|b|c)*'))",
     ] {
         assert_eq!(run(expression, &value, None), "budget", "{expression}");
     }

@@ -98,6 +98,11 @@ fn priority(version: &str) -> (u8, u64, u64, std::cmp::Reverse<&str>) {
     (rank, major, minor, std::cmp::Reverse(version))
 }
 
+/// The order in which the versions of a group are preferred.
+pub fn by_priority(a: &str, b: &str) -> std::cmp::Ordering {
+    priority(b).cmp(&priority(a))
+}
+
 impl CustomStrategy {
     /// The kind that a definition makes, with its accepted names. A definition that converts by webhook needs a
     /// converter; without one, requests that convert are refused.

@@ -14,6 +14,7 @@ use crate::api::error::{FieldErrors, FieldPath, Problem, Reason, StatusError};
 use crate::api::names::{check_name, is_dns1123_subdomain};
 use crate::api::registry::{KindInfo, Strategy, WrongField};
 use crate::api::schema::{embedded, fill, lists, prune, validate};
+use crate::api::shape::Shape;
 use crate::api::{DynamicObject, Object, Terms};
 
 fn dynamic(object: &dyn Object) -> Option<&DynamicObject> {
@@ -34,7 +35,7 @@ impl CustomStrategy {
     }
 
     /// Prunes and defaults, as the version's schema says.
-    fn shape(&self, fields: &mut Map<String, Value>, version: usize) {
+    fn bring_into_form(&self, fields: &mut Map<String, Value>, version: usize) {
         let schema = self.versions[version].schema();
         prune::prune_root(fields, schema);
         fill::drop_nulls(fields, schema);
@@ -175,7 +176,7 @@ impl Strategy for CustomStrategy {
         if (from != to || self.changed)
             && let Value::Object(fields) = &mut value
         {
-            self.shape(fields, to);
+            self.bring_into_form(fields, to);
         }
         Ok(value)
     }
@@ -225,6 +226,10 @@ impl Strategy for CustomStrategy {
         Err(StatusError::new(Reason::MethodNotAllowed, why))
     }
 
+    fn shape(&self, version: usize) -> Shape {
+        self.versions.get(version).map_or_else(Shape::unknown, Version::shape)
+    }
+
     fn judges_changes(&self) -> bool {
         true
     }
@@ -251,22 +256,26 @@ impl Strategy for CustomStrategy {
     }
 
     fn check_fields(&self, value: &Value) -> Result<(), WrongField> {
-        let info = &self.infos[0];
-        let mut object = DynamicObject::from_value(&info.api_version, &info.kind, value.clone())?;
-        let known = serde_json::to_value(&object.metadata).unwrap_or_default();
-        let given = value.get("metadata").and_then(Value::as_object).into_iter().flatten();
-        let mut unknown = given
-            .filter(|(name, value)| known.get(name).is_none() && !value.is_null() && !is_meta_field(name));
-        let version = self.number_of(object.api_version()).unwrap_or(0);
-        let schema = self.versions[version].schema();
-        let field = match unknown.next() {
-            Some((name, _)) => Some(format!("metadata.{name}")),
-            None => prune::prune_root(&mut object.fields, schema).into_iter().next(),
-        };
-        match field {
+        let (_, unknown) = self.decode_fields(value.clone())?;
+        match unknown.into_iter().next() {
             Some(field) => Err(WrongField { cause: format!("unknown field \"{field}\""), field }),
             None => Ok(()),
         }
+    }
+
+    fn decode_fields(&self, value: Value) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+        let info = &self.infos[0];
+        let given = value.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut object = DynamicObject::from_value(&info.api_version, &info.kind, value)?;
+        let known = serde_json::to_value(&object.metadata).unwrap_or_default();
+        let mut unknown: Vec<String> = given
+            .iter()
+            .filter(|(name, value)| known.get(name).is_none() && !value.is_null() && !is_meta_field(name))
+            .map(|(name, _)| format!("metadata.{name}"))
+            .collect();
+        let version = self.number_of(object.api_version()).unwrap_or(0);
+        unknown.extend(prune::prune_root(&mut object.fields, self.versions[version].schema()));
+        Ok((Box::new(object), unknown))
     }
 
     fn empty(&self) -> Box<dyn Object> {
@@ -280,7 +289,7 @@ impl Strategy for CustomStrategy {
     fn set_defaults(&self, object: &mut dyn Object) {
         let Some(object) = dynamic_mut(object) else { return };
         let version = self.number_of(object.api_version()).unwrap_or(0);
-        self.shape(&mut object.fields, version);
+        self.bring_into_form(&mut object.fields, version);
     }
 
     fn prepare_create(&self, object: &mut dyn Object) {

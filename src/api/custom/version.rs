@@ -12,11 +12,13 @@ use super::path::Path;
 use crate::api::kinds::human_duration;
 use crate::api::registry::{ScalePaths, TableColumn};
 use crate::api::schema::Schema;
+use crate::api::shape::Shape;
 
 /// A version. Its schema is parsed when it is first needed.
 pub(super) struct Version {
     props: Option<JSONSchemaProps>,
     schema: OnceLock<Schema>,
+    shape: OnceLock<Shape>,
     warning: Option<String>,
     deprecated: bool,
     name: String,
@@ -48,6 +50,7 @@ impl Version {
         Version {
             props: given.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.clone()),
             schema: OnceLock::new(),
+            shape: OnceLock::new(),
             warning: given.deprecation_warning.clone(),
             deprecated: given.deprecated == Some(true),
             name: given.name.clone(),
@@ -72,6 +75,12 @@ impl Version {
             let parsed = self.props.as_ref().map(Schema::parse);
             parsed.and_then(Result::ok).unwrap_or_default()
         })
+    }
+
+    /// How its objects are merged and owned.
+    pub fn shape(&self) -> Shape {
+        let read = || Shape::of_schema(&self.open_api().unwrap_or_default());
+        self.shape.get_or_init(read).clone()
     }
 
     pub fn open_api(&self) -> Option<Value> {

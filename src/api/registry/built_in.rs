@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{KindInfo, ScalePaths, Strategy, TableColumn, WrongField};
-use crate::api::error::{FieldErrors, StatusError};
+use crate::api::error::{FieldErrors, Reason, StatusError};
 use crate::api::object::{Kind, Object, ServedName, Terms};
 use crate::api::shape::Shape;
 
@@ -106,7 +106,8 @@ fn quantities_as_text(value: &mut Value, more: &[&str]) {
 pub(super) struct BuiltIn<K> {
     /// The storage version first.
     versions: Vec<KindInfo>,
-    shape: Shape,
+    /// One for each version.
+    shapes: Vec<Shape>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -115,8 +116,10 @@ impl<K: Kind> BuiltIn<K> {
         let own =
             ServedName { group: K::GROUP, version: K::VERSION, kind: K::KIND, plural: K::URL_PATH_SEGMENT };
         let names = std::iter::once(&own).chain(K::ALSO_SERVED);
-        let shape = Shape::builtin(K::API_VERSION, K::KIND).unwrap_or_else(Shape::unknown);
-        BuiltIn { versions: names.map(info::<K>).collect(), shape, kind: PhantomData }
+        let versions: Vec<KindInfo> = names.map(info::<K>).collect();
+        let shape =
+            |info: &KindInfo| Shape::builtin(&info.api_version, &info.kind).unwrap_or_else(Shape::unknown);
+        BuiltIn { shapes: versions.iter().map(shape).collect(), versions, kind: PhantomData }
     }
 
     /// Which of the versions a value says that it is of; the storage version if it says none.
@@ -155,7 +158,10 @@ fn info<K: Kind>(name: &ServedName) -> KindInfo {
         orphans_dependents: K::ORPHANS_DEPENDENTS,
         any_finalizer: K::ANY_FINALIZER,
         terms: K::TERMS,
-        selectable_fields: K::SELECTABLE_FIELDS.iter().map(|&term| (term.to_owned(), term)).collect(),
+        selectable_fields: K::selectable_in(&name.api_version())
+            .into_iter()
+            .map(|(field, term)| (field.to_owned(), term))
+            .collect(),
         columns: K::COLUMNS.iter().map(TableColumn::from).collect(),
     }
 }
@@ -177,8 +183,21 @@ impl<K: Kind> Strategy for BuiltIn<K> {
         &self.versions
     }
 
-    fn shape(&self) -> Shape {
-        self.shape.clone()
+    fn shape(&self, version: usize) -> Shape {
+        self.shapes.get(version).cloned().unwrap_or_else(Shape::unknown)
+    }
+
+    fn validate_as(
+        &self,
+        object: &dyn Object,
+        old: Option<&dyn Object>,
+        version: usize,
+        errors: &mut FieldErrors,
+    ) -> bool {
+        let (Some(object), Some(info)) = (typed::<K>(object), self.versions.get(version)) else {
+            return false;
+        };
+        object.validate_as(old.and_then(typed::<K>), &info.api_version, errors)
     }
 
     fn convert(&self, mut value: Value, from: usize, to: usize) -> Result<Value, StatusError> {
@@ -186,7 +205,8 @@ impl<K: Kind> Strategy for BuiltIn<K> {
             return Ok(value);
         }
         let (old, new) = (&self.versions[from], &self.versions[to]);
-        value = K::convert(value, &old.api_version, &new.api_version);
+        value = K::convert(value, &old.api_version, &new.api_version)
+            .map_err(|wrong| StatusError::new(Reason::BadRequest, wrong.to_string()))?;
         value["apiVersion"] = new.api_version.clone().into();
         value["kind"] = new.kind.clone().into();
         Ok(value)
