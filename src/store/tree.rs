@@ -22,6 +22,7 @@ pub struct Tree<V> {
 type Entries<T> = ArrayVec<(Arc<str>, T), { WIDTH + 1 }>;
 
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "of both there is one allocation, and the difference is small")]
 enum Node<V> {
     Leaf(Entries<V>),
     Inner(Entries<Arc<Node<V>>>),

@@ -149,7 +149,9 @@ pub(super) fn global<'a>(eval: &mut Eval<'_>, name: &str, args: &[Val<'a>]) -> R
             eval.meter.charge(1)?;
             Ok(Val::Type(value.type_name()))
         }
-        ("matches", [Val::Text(text), pattern]) => strings::call(eval, "matches", text, &[pattern.clone()]),
+        ("matches", [Val::Text(text), pattern]) => {
+            strings::call(eval, "matches", text, std::slice::from_ref(pattern))
+        }
         ("int" | "uint" | "double" | "string" | "bytes" | "bool" | "duration" | "timestamp", [value]) => {
             eval.meter.text(value.size(), 1)?;
             convert(name, value)

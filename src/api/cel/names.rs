@@ -47,7 +47,7 @@ pub fn unescape(written: &str) -> Option<String> {
     while let Some(at) = rest.find("__") {
         let after = &rest[at + 2..];
         let length = after.find('_').filter(|length| *length > 0 && after[*length..].starts_with("__"));
-        let Some(length) = length else { return None };
+        let length = length?;
         name.push_str(&rest[..at]);
         match &after[..length] {
             "underscores" => name.push_str("__"),

@@ -194,7 +194,7 @@ fn of_cidr<'a>(meter: &mut Meter, cidr: Cidr, name: &str, args: &[Val<'a>]) -> R
 
 fn of_quantity<'a>(amount: &Amount, name: &str, args: &[Val<'a>]) -> Result<Val<'a>, Fault> {
     let other = match args {
-        [Val::Quantity(other)] => Some(other.clone()),
+        [Val::Quantity(other)] => Some(*other),
         [Val::Int(other)] => Some(Amount::from_units(*other, amount.format())),
         _ => None,
     };
@@ -202,7 +202,7 @@ fn of_quantity<'a>(amount: &Amount, name: &str, args: &[Val<'a>]) -> Result<Val<
         Some(other) => Ok(Val::Bool(amount.cmp(other) == wanted)),
         None => Err(Fault::Overload),
     };
-    let whole = || amount.is_whole() && i64::try_from(amount.value()).is_ok();
+    let whole = || amount.is_whole() && !matches!(amount.value(), i64::MIN | i64::MAX);
     Ok(match (name, args) {
         ("sign", []) => Val::Int(i64::from(amount.signum())),
         ("isInteger", []) => Val::Bool(whole()),
@@ -220,11 +220,11 @@ fn of_quantity<'a>(amount: &Amount, name: &str, args: &[Val<'a>]) -> Result<Val<
             None => return Err(Fault::Overload),
         },
         ("add", _) => match other {
-            Some(other) => Val::Quantity(amount.clone() + other),
+            Some(other) => Val::Quantity(*amount + other),
             None => return Err(Fault::Overload),
         },
         ("sub", _) => match other {
-            Some(other) => Val::Quantity(amount.clone() - other),
+            Some(other) => Val::Quantity(*amount - other),
             None => return Err(Fault::Overload),
         },
         _ => return Err(Fault::Overload),

@@ -79,6 +79,7 @@ impl<'a> Ratchet<'a> {
 
 /// Runs the rules of a value and of everything below it. `path` is `None` for the object itself, `root` says that it
 /// is one; `old` is what the value was, where that can be told.
+#[allow(clippy::too_many_arguments, reason = "what a walk over an object carries along")]
 pub fn validate(
     value: &Value,
     old: Option<&Value>,

@@ -317,7 +317,7 @@ impl<'a> Val<'a> {
         let any_order = [self.list_type(), other.list_type()].iter().any(|t| *t != ListType::Atomic);
         for at in 0..length.unwrap_or(0) {
             let (Some(mine), Some(theirs)) = (self.item(at), other.item(at)) else { return Ok(false) };
-            if !mine.equals(&theirs, meter)? && !(any_order && other.has(&mine, meter)?) {
+            if !(mine.equals(&theirs, meter)? || any_order && other.has(&mine, meter)?) {
                 return Ok(false);
             }
         }

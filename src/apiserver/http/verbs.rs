@@ -438,7 +438,7 @@ impl Call<'_> {
             && unconditional(&object.meta().resource_version)
             && unconditional(&object.meta().uid);
         if unconditional(&object.meta().resource_version)
-            && !(updates_blindly(self.info()) && !self.strategy.shape(0).is_custom())
+            && (self.strategy.shape(0).is_custom() || !updates_blindly(self.info()))
         {
             self.check_blind(may_create)?;
         }
