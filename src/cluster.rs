@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 
 use crate::api::{Registry, StatusError, kinds};
 use crate::apiserver::{Admission, Server, ServerConfig, ServiceRange};
@@ -225,6 +226,7 @@ impl ClusterBuilder {
             services: self.services.unwrap_or_default(),
         });
         write_namespaces(&server)?;
+        write_priority_classes(&server)?;
         let threads = Threads::start(&self.world).map_err(|cause| StartError::Threads(cause.to_string()))?;
         let spawner: Arc<dyn Spawner> = threads.clone();
         #[cfg(target_os = "linux")]
@@ -275,6 +277,20 @@ pub(crate) fn write_namespaces(server: &Arc<Server>) -> Result<(), StatusError> 
         match namespaces.create(&namespace) {
             Ok(_) => {}
             // A durable backend has them already.
+            Err(crate::client::Error::Status(status)) if status.is_already_exists() => {}
+            Err(crate::client::Error::Status(status)) => return Err(status),
+            Err(other) => return Err(StatusError::new(crate::api::Reason::InternalError, other.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// The priorities that every cluster has.
+fn write_priority_classes(server: &Arc<Server>) -> Result<(), StatusError> {
+    let classes = Client::local(server.clone()).all::<PriorityClass>();
+    for class in kinds::system_priority_classes() {
+        match classes.create(&class) {
+            Ok(_) => {}
             Err(crate::client::Error::Status(status)) if status.is_already_exists() => {}
             Err(crate::client::Error::Status(status)) => return Err(status),
             Err(other) => return Err(StatusError::new(crate::api::Reason::InternalError, other.to_string())),

@@ -361,6 +361,38 @@ pub const CGROUP_MOVES: usize = 64;
 /// microseconds, and whoever holds it longer must not keep a cluster from starting.
 pub const CGROUP_LOCK_TRIES: u32 = 200;
 
+/// How many nodes the schema of a custom resource may have, and how deep they may lie: some ten times what the largest
+/// published definitions have. Every walk over a schema is bounded by these.
+pub const SCHEMA_NODES: usize = 50_000;
+/// See [`SCHEMA_NODES`].
+pub const SCHEMA_DEPTH: usize = 100;
+
+/// How many bytes a compiled regular expression may take: of a schema's pattern, and of an expression in CEL.
+pub const PATTERN_BYTES: usize = 1 << 20;
+
+/// The cost that one CEL expression may have: upstream's, some 0.1 s there.
+pub const CEL_EXPRESSION_COST: u64 = 1_000_000;
+/// The cost that all rules of one object may have together: upstream's.
+pub const CEL_OBJECT_COST: u64 = 10_000_000;
+/// The longest message that a message expression may give: upstream's.
+pub const CEL_MESSAGE_BYTES: usize = 5 * 1024;
+/// The longest CEL expression in bytes, and how deep it may be nested. Upstream bounds both by the estimated cost
+/// and its parser.
+pub const CEL_EXPRESSION_BYTES: usize = 100_000;
+/// See [`CEL_EXPRESSION_BYTES`].
+pub const CEL_DEPTH: u16 = 96;
+/// How many tokens a CEL expression may have: each may lie one deeper in the parser's stack, which is tried with 2 MiB
+/// and a build without optimisation.
+pub const CEL_TOKENS: usize = 3_000;
+/// How deep a parsed CEL expression may be: each level takes some of the stack when it is evaluated.
+pub const CEL_TREE_DEPTH: usize = 150;
+/// How many CEL rules one schema may have: upstream's bound on the total cost allows no more of any use.
+pub const CEL_RULES: usize = 10_000;
+/// How many bytes of text and items a value may have that one CEL expression builds.
+pub const CEL_VALUE_BYTES: usize = 8 << 20;
+
+/// How many fields users may select the objects of one version of a custom resource by: upstream's.
+pub const SELECTABLE_FIELDS: usize = 8;
 /// How long a ready pod may wait to count as available until the Services that select it are programmed. As with
 /// [`DRAIN_MOST`], a proxy needs some milliseconds; two seconds only pass where it is stuck or gone.
 pub const PROGRAM_MOST: Duration = Duration::from_secs(2);
@@ -444,8 +476,8 @@ pub const WARNING_BYTES: usize = 4 * 1024;
 /// How deep an object or the schema of one may nest where it is merged and taken apart: deeper than any type, and far
 /// from the end of a thread's stack.
 pub const FIELDS_DEPTH: usize = 128;
-/// See [`FIELDS_DEPTH`].
-pub const SCHEMA_DEPTH: usize = 64;
+/// How deep a schema is followed for the shape of its objects; see [`FIELDS_DEPTH`].
+pub const SHAPE_DEPTH: usize = 64;
 
 /// The most managers of an object that come from updates: upstream's; older ones are merged.
 pub const UPDATE_MANAGERS: usize = 10;

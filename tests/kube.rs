@@ -9,13 +9,17 @@ use std::time::Duration;
 use coracle::cluster::Cluster;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::autoscaling;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
+use k8s_openapi::api::events;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, EvictParams, GroupVersionKind, ListParams, ObjectMeta,
     PartialObjectMeta, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
 };
 use kube::runtime::{WatchStreamExt, reflector, watcher};
-use kube::{Client, ResourceExt};
+use kube::{Client, CustomResource, CustomResourceExt, KubeSchema, ResourceExt};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 fn config_map(name: &str, value: &str) -> ConfigMap {
@@ -406,5 +410,250 @@ fn a_controller_reconciles() {
         tokio::time::timeout(Duration::from_secs(20), again).await.unwrap().unwrap();
         stop.notify_one();
         tokio::time::timeout(Duration::from_secs(10), controller).await.unwrap().unwrap();
+    });
+}
+
+/// A kind that a user of the crate would write.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "example.com",
+    version = "v1",
+    kind = "Widget",
+    namespaced,
+    shortname = "wdg",
+    category = "all"
+)]
+#[kube(status = "WidgetStatus", derive = "PartialEq")]
+#[kube(scale = r#"{"specReplicasPath":".spec.size","statusReplicasPath":".status.size"}"#)]
+#[kube(printcolumn = r#"{"name":"Size","type":"integer","jsonPath":".spec.size"}"#)]
+#[serde(rename_all = "camelCase")]
+struct WidgetSpec {
+    #[x_kube(validation = Rule::new("self <= 5").message("at most five"))]
+    size: i32,
+    #[serde(default = "colour")]
+    colour: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+struct WidgetStatus {
+    size: i32,
+}
+
+fn colour() -> String {
+    "red".to_owned()
+}
+
+/// Makes a definition and waits until its kind can be used.
+async fn establish(client: &Client, definition: &CustomResourceDefinition) {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    definitions.create(&PostParams::default(), definition).await.unwrap();
+    let name = definition.name_any();
+    let established = kube::runtime::wait::await_condition(
+        definitions,
+        &name,
+        kube::runtime::conditions::is_crd_established(),
+    );
+    tokio::time::timeout(Duration::from_secs(20), established).await.unwrap().unwrap();
+}
+
+fn widget(name: &str, size: i32) -> Widget {
+    Widget::new(name, WidgetSpec { size, colour: colour(), parts: Vec::new() })
+}
+
+#[test]
+fn a_derived_kind_is_made_used_and_taken_away() {
+    let cluster = Cluster::builder().start().unwrap();
+    let client = cluster.kube_client();
+    runtime().block_on(async {
+        establish(&client, &Widget::crd()).await;
+        let widgets: Api<Widget> = Api::namespaced(client.clone(), "default");
+        let made = widgets.create(&PostParams::default(), &widget("one", 2)).await.unwrap();
+        assert_eq!((made.metadata.generation, &*made.spec.colour), (Some(1), "red"));
+        assert_eq!(widgets.get("one").await.unwrap(), made);
+        let listed = widgets.list(&ListParams::default()).await.unwrap();
+        assert_eq!((listed.types.kind.as_str(), listed.items.len()), ("WidgetList", 1));
+
+        let refused = widgets.create(&PostParams::default(), &widget("big", 6)).await.unwrap_err();
+        let kube::Error::Api(status) = refused else { panic!("{refused}") };
+        let told = "Widget.example.com \"big\" is invalid: spec.size: Invalid value: 6: at most five";
+        assert_eq!((status.code, status.message.as_str()), (422, told));
+
+        let status = Patch::Merge(json!({ "status": { "size": 2 }, "spec": { "size": 4 } }));
+        let written = widgets.patch_status("one", &PatchParams::default(), &status).await.unwrap();
+        assert_eq!((written.spec.size, written.status), (2, Some(WidgetStatus { size: 2 })));
+        let scale = widgets.get_scale("one").await.unwrap();
+        assert_eq!((scale.spec.unwrap().replicas, scale.status.unwrap().replicas), (Some(2), 2));
+        let patch = Patch::Merge(json!({ "spec": { "replicas": 3 } }));
+        let scaled = widgets.patch_scale("one", &PatchParams::default(), &patch).await.unwrap();
+        assert_eq!(scaled.spec.unwrap().replicas, Some(3));
+        let now = widgets.get("one").await.unwrap();
+        assert_eq!((now.spec.size, now.metadata.generation), (3, Some(2)));
+        let strategic = Patch::Strategic(json!({ "spec": { "size": 1 } }));
+        let refused = widgets.patch("one", &PatchParams::default(), &strategic).await.unwrap_err();
+        assert!(matches!(&refused, kube::Error::Api(status) if status.code == 415), "{refused}");
+    });
+    let client = cluster.kube_client();
+    runtime().block_on(async {
+        applied(&client).await;
+        discovered(&client).await;
+        taken_away(&client).await;
+    });
+}
+
+async fn applied(client: &Client) {
+    let widgets: Api<Widget> = Api::namespaced(client.clone(), "default");
+    let said = |size: i32| {
+        Patch::Apply(json!({
+            "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "name": "two" },
+            "spec": { "size": size, "parts": ["a"] },
+        }))
+    };
+    let mine = PatchParams::apply("mine");
+    let made = widgets.patch("two", &mine, &said(1)).await.unwrap();
+    assert_eq!((made.spec.size, &*made.spec.colour), (1, "red"));
+    let owner = &made.managed_fields()[0];
+    assert_eq!(
+        (owner.manager.as_deref(), owner.api_version.as_deref()),
+        (Some("mine"), Some("example.com/v1"))
+    );
+    let owned = json!({ "f:spec": { "f:parts": {}, "f:size": {} } });
+    assert_eq!(owner.fields_v1.as_ref().unwrap().0, owned);
+    let refused = widgets.patch("two", &PatchParams::apply("other"), &said(4)).await.unwrap_err();
+    assert!(matches!(&refused, kube::Error::Api(status) if status.is_conflict()), "{refused}");
+    let forced = widgets.patch("two", &PatchParams::apply("other").force(), &said(4)).await.unwrap();
+    assert_eq!(forced.spec.size, 4);
+    let mut unknown = PatchParams::apply("mine").force();
+    unknown.field_validation = Some(kube::api::ValidationDirective::Strict);
+    let wrong = Patch::Apply(json!({
+        "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "name": "two" },
+        "spec": { "size": 4, "weight": 1 },
+    }));
+    let refused = widgets.patch("two", &unknown, &wrong).await.unwrap_err();
+    assert!(refused.to_string().contains("spec.weight"), "{refused}");
+}
+
+async fn discovered(client: &Client) {
+    for aggregated in [false, true] {
+        let discovery = kube::discovery::Discovery::new(client.clone());
+        let discovery = match aggregated {
+            true => discovery.run_aggregated().await.unwrap(),
+            false => discovery.run().await.unwrap(),
+        };
+        let (resource, capabilities) =
+            discovery.resolve_gvk(&GroupVersionKind::gvk("example.com", "v1", "Widget")).unwrap();
+        assert_eq!((resource.plural.as_str(), capabilities.subresources.len()), ("widgets", 2));
+        for version in ["v1", "v2"] {
+            let gvk = GroupVersionKind::gvk("autoscaling", version, "HorizontalPodAutoscaler");
+            assert!(discovery.resolve_gvk(&gvk).is_some(), "{gvk:?}");
+        }
+    }
+}
+
+async fn taken_away(client: &Client) {
+    let widgets: Api<Widget> = Api::namespaced(client.clone(), "default");
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = Widget::crd_name();
+    let uid = definitions.get(name).await.unwrap().uid().unwrap();
+    definitions.delete(name, &DeleteParams::default()).await.unwrap();
+    let gone = kube::runtime::wait::await_condition(
+        definitions.clone(),
+        name,
+        kube::runtime::conditions::is_deleted(&uid),
+    );
+    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap().unwrap();
+    let absent = widgets.list(&ListParams::default()).await.unwrap_err();
+    assert!(matches!(&absent, kube::Error::Api(status) if status.code == 404), "{absent}");
+    establish(client, &Widget::crd()).await;
+    assert!(widgets.list(&ListParams::default()).await.unwrap().items.is_empty());
+}
+
+#[test]
+fn a_custom_kind_is_served_in_several_versions() {
+    let cluster = Cluster::builder().start().unwrap();
+    let client = cluster.kube_client();
+    runtime().block_on(async {
+        let mut definition = Widget::crd();
+        let mut older = definition.spec.versions[0].clone();
+        older.name = "v1beta1".to_owned();
+        older.storage = false;
+        older.deprecated = Some(true);
+        definition.spec.versions.push(older);
+        establish(&client, &definition).await;
+        let of = |version: &str| {
+            let mut resource =
+                ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", version, "Widget"));
+            resource.plural = "widgets".to_owned();
+            Api::<DynamicObject>::namespaced_with(client.clone(), "default", &resource)
+        };
+        let (older, newer) = (of("v1beta1"), of("v1"));
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "example.com/v1beta1", "kind": "Widget", "metadata": { "name": "w" },
+            "spec": { "size": 1 },
+        }))
+        .unwrap();
+        let made = older.create(&PostParams::default(), &object).await.unwrap();
+        assert_eq!(made.types.unwrap().api_version, "example.com/v1beta1");
+        assert_eq!(newer.get("w").await.unwrap().types.unwrap().api_version, "example.com/v1");
+        let merge = Patch::Merge(json!({ "spec": { "size": 2 } }));
+        let patched = older.patch("w", &PatchParams::default(), &merge).await.unwrap();
+        assert_eq!(patched.types.unwrap().api_version, "example.com/v1beta1");
+        let listed = older.list(&ListParams::default()).await.unwrap();
+        assert_eq!(listed.items[0].types.as_ref().unwrap().api_version, "example.com/v1beta1");
+        assert_eq!(listed.items[0].data["spec"]["size"], 2);
+        let mut events = older.watch(&WatchParams::default(), "0").await.unwrap().boxed();
+        let Some(WatchEvent::Added(first)) = events.try_next().await.unwrap() else { panic!("no event") };
+        assert_eq!(first.types.unwrap().api_version, "example.com/v1beta1");
+    });
+}
+
+#[test]
+fn autoscalers_and_events_have_two_versions() {
+    let cluster = Cluster::builder().start().unwrap();
+    let client = cluster.kube_client();
+    runtime().block_on(async {
+        let older: Api<autoscaling::v1::HorizontalPodAutoscaler> = Api::namespaced(client.clone(), "default");
+        let newer: Api<autoscaling::v2::HorizontalPodAutoscaler> = Api::namespaced(client.clone(), "default");
+        let given = serde_json::from_value(json!({
+            "metadata": { "name": "web" },
+            "spec": {
+                "scaleTargetRef": { "kind": "Deployment", "name": "web", "apiVersion": "apps/v1" },
+                "maxReplicas": 4, "targetCPUUtilizationPercentage": 50,
+            },
+        }));
+        let made = older.create(&PostParams::default(), &given.unwrap()).await.unwrap();
+        assert_eq!(made.spec.target_cpu_utilization_percentage, Some(50));
+        let metrics = newer.get("web").await.unwrap().spec.metrics.unwrap();
+        assert_eq!(metrics[0].resource.as_ref().unwrap().target.average_utilization, Some(50));
+        let merge = Patch::Merge(json!({ "spec": { "targetCPUUtilizationPercentage": 70 } }));
+        older.patch("web", &PatchParams::default(), &merge).await.unwrap();
+        let metrics = newer.get("web").await.unwrap().spec.metrics.unwrap();
+        assert_eq!(metrics[0].resource.as_ref().unwrap().target.average_utilization, Some(70));
+        assert_eq!(older.list(&ListParams::default()).await.unwrap().items.len(), 1);
+
+        let stored: Api<Event> = Api::namespaced(client.clone(), "default");
+        let served: Api<events::v1::Event> = Api::namespaced(client.clone(), "default");
+        let event = json!({
+            "metadata": { "name": "e1", "namespace": "default" }, "type": "Normal", "reason": "Made", "action": "Make",
+            "note": "all well", "reportingController": "example.com/maker", "reportingInstance": "maker-0",
+            "regarding": { "kind": "Pod", "namespace": "default", "name": "p" },
+            "eventTime": "2026-01-01T00:00:00.000000Z",
+        });
+        let made = served
+            .create(&PostParams::default(), &serde_json::from_value(event.clone()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(made.note.as_deref(), Some("all well"));
+        let seen = stored.get("e1").await.unwrap();
+        assert_eq!((seen.message.as_deref(), seen.involved_object.name.as_deref()), (Some("all well"), Some("p")));
+        let of_pod = ListParams::default().fields("regarding.name=p");
+        assert_eq!(served.list(&of_pod).await.unwrap().items.len(), 1);
+        assert!(stored.list(&of_pod).await.is_err());
+        let mut untimed = event;
+        untimed["eventTime"].take();
+        untimed["metadata"]["name"] = "e2".into();
+        let refused = served.create(&PostParams::default(), &serde_json::from_value(untimed).unwrap()).await;
+        assert!(refused.unwrap_err().to_string().contains("eventTime"));
     });
 }

@@ -381,6 +381,11 @@ impl FieldErrors {
         self.list.is_empty()
     }
 
+    /// Adds one that is whole already.
+    pub fn add(&mut self, error: FieldError) {
+        self.list.push(error);
+    }
+
     /// Adds one.
     pub fn push(&mut self, problem: Problem, field: &FieldPath<'_>, value: Value, detail: impl Into<String>) {
         self.list.push(FieldError { problem, field: field.to_string(), value, detail: detail.into() });

@@ -114,8 +114,28 @@ pub fn prepare_meta_update(new: &mut ObjectMeta, old: &ObjectMeta) {
     }
 }
 
-/// Collects what is wrong with the metadata of an object. Its name must have been generated before.
+/// Collects what is wrong with the metadata of an object of a built-in kind. Its name must have been generated
+/// before.
 pub fn validate_meta(
+    meta: &ObjectMeta,
+    scope: Scope,
+    name_rule: &dyn Fn(&str, bool) -> Vec<String>,
+    errors: &mut FieldErrors,
+) {
+    validate_plain_meta(meta, scope, name_rule, errors);
+    validate_standard_finalizers(meta, errors);
+}
+
+/// Finalizers of most built-in kinds are known ones, or qualified by a domain.
+pub fn validate_standard_finalizers(meta: &ObjectMeta, errors: &mut FieldErrors) {
+    let path = FieldPath::new("metadata");
+    for (at, finalizer) in meta.finalizers.iter().flatten().enumerate() {
+        validate_standard_finalizer(finalizer, &path.child("finalizers").index(at), errors);
+    }
+}
+
+/// The same for kinds that take any finalizer: custom ones and their definitions.
+pub fn validate_plain_meta(
     meta: &ObjectMeta,
     scope: Scope,
     name_rule: &dyn Fn(&str, bool) -> Vec<String>,
@@ -142,13 +162,16 @@ pub fn validate_meta(
     }
     validate_not_negative(meta.generation.unwrap_or(0), &path.child("generation"), errors);
     validate_parts(meta, &path, errors);
-    for (at, finalizer) in meta.finalizers.iter().flatten().enumerate() {
-        validate_standard_finalizer(finalizer, &path.child("finalizers").index(at), errors);
-    }
 }
 
-/// Collects what is wrong with the change of an object's metadata.
+/// Collects what is wrong with the change of the metadata of an object of a built-in kind.
 pub fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &mut FieldErrors) {
+    validate_plain_meta_update(new, old, errors);
+    validate_standard_finalizers(new, errors);
+}
+
+/// The same for kinds that take any finalizer.
+pub fn validate_plain_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &mut FieldErrors) {
     let path = FieldPath::new("metadata");
     if old.deletion_timestamp.is_some() {
         validate_no_new_finalizers(new, old, &path.child("finalizers"), errors);
@@ -185,9 +208,6 @@ pub fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &mut Fie
         errors.invalid(&path.child("deletionGracePeriodSeconds"), value, IMMUTABLE);
     }
     validate_parts(new, &path, errors);
-    for (at, finalizer) in new.finalizers.iter().flatten().enumerate() {
-        validate_standard_finalizer(finalizer, &path.child("finalizers").index(at), errors);
-    }
 }
 
 /// What creation and update check alike.

@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::FieldErrors;
 use super::fields::{Outline, OutlineKeys};
+use super::registry::WrongField;
 use super::shape::Node;
 
 /// The name of an object within its kind: `namespace/name`, or just the name for cluster-wide kinds.
@@ -125,6 +127,30 @@ impl Terms {
     }
 }
 
+/// A name under which a kind is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedName {
+    /// `autoscaling`; empty for the core.
+    pub group: &'static str,
+    /// `v1`.
+    pub version: &'static str,
+    /// `HorizontalPodAutoscaler`.
+    pub kind: &'static str,
+    /// `horizontalpodautoscalers`.
+    pub plural: &'static str,
+}
+
+impl ServedName {
+    /// `autoscaling/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
 /// Everything that is particular to one built-in kind: what upstream keeps in defaults, validation and
 /// strategies. One file a kind implements it (`kinds/pod.rs`), one line registers it.
 ///
@@ -152,6 +178,9 @@ pub trait Kind:
     const SHORT_NAMES: &'static [&'static str] = &[];
     /// The groups of kinds that it is listed with (`all`).
     const CATEGORIES: &'static [&'static str] = &[];
+    /// The names under which it is served besides its own, which is that of the storage version. Highest
+    /// priority first.
+    const ALSO_SERVED: &'static [ServedName] = &[];
     /// Whether it has a `status` subresource.
     const HAS_STATUS: bool;
     /// Whether it has a `scale` subresource (`spec.replicas`, `status.replicas`, `spec.selector`).
@@ -164,6 +193,8 @@ pub trait Kind:
     const SELECTABLE_FIELDS: &'static [TermName] = &[];
     /// How long a deletion without `gracePeriodSeconds` waits, and whether deletion is graceful at all.
     const GRACEFUL_DELETION: bool = false;
+    /// Whether a finalizer need neither be a known one nor qualified by a domain.
+    const ANY_FINALIZER: bool = false;
     /// Whether a deletion that says nothing of its dependents leaves them alone, as some old kinds do; those of
     /// the others are collected.
     const ORPHANS_DEPENDENTS: bool = false;
@@ -172,6 +203,28 @@ pub trait Kind:
     /// The fields, besides those that are quantities in every kind (`requests`, `capacity`), whose values are
     /// quantities or maps of them: a user may write those as numbers.
     const QUANTITIES: &'static [&'static str] = &[];
+
+    /// Brings JSON from one of its versions to another, both named as apiVersion; apiVersion and kind
+    /// themselves are set afterwards.
+    ///
+    /// Errors: a field that cannot be converted, and what is wrong with it.
+    fn convert(value: Value, from: &str, to: &str) -> Result<Value, WrongField> {
+        let _ = (from, to);
+        Ok(value)
+    }
+
+    /// The fields that users of a version may select by, and the term of each.
+    fn selectable_in(api_version: &str) -> Vec<(&'static str, TermName)> {
+        let _ = api_version;
+        Self::SELECTABLE_FIELDS.iter().map(|&term| (term, term)).collect()
+    }
+
+    /// The validation of a version that has rules of its own in place of [`Kind::validate`] and its like; answers
+    /// whether it has. `old`: what is changed, `None` for a new object.
+    fn validate_as(&self, old: Option<&Self>, api_version: &str, errors: &mut FieldErrors) -> bool {
+        let _ = (old, api_version, errors);
+        false
+    }
 
     /// What is wrong with a name of this kind (`prefix`: it is a `generateName`); empty if nothing.
     fn validate_name(name: &str, prefix: bool) -> Vec<String>;
@@ -258,7 +311,8 @@ pub trait Kind:
     }
 }
 
-/// An object whose kind is known only at run time. Every [`Kind`] is one; custom resources will be.
+/// An object whose kind is known only at run time. Every [`Kind`] is one, and so is a custom resource
+/// ([`DynamicObject`](super::dynamic::DynamicObject)).
 pub trait Object: Any + Send + Sync + fmt::Debug {
     /// Its metadata.
     fn meta(&self) -> &ObjectMeta;

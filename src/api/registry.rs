@@ -1,25 +1,86 @@
 //! The registry of kinds: finds a kind's [`Strategy`] by its names, and gives each a small number by which
 //! the store keeps its table.
 //!
-//! Owns the list; the rules of each kind are its own file's. Kinds keep their number for the registry's life.
+//! Owns the list; the rules of each kind are its own file's. Built-in kinds are there from the start and for
+//! ever; others come and go while the cluster runs, and readers never wait for that. Invariant: a number is
+//! never given twice, and a number that was given always has a strategy.
+
+mod built_in;
+mod retired;
+#[cfg(test)]
+mod tests;
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::error::FieldErrors;
+use super::error::{FieldErrors, StatusError};
 use super::object::{Column, Kind, Object, Scope, TermName, Terms};
 use super::shape::Shape;
+use built_in::BuiltIn;
+use retired::Retired;
 
-/// The number of a kind in its registry.
+/// The number of a kind in its registry. Never given to another kind, also when the kind is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KindId(pub u16);
+pub struct KindId(pub u32);
 
-/// The names and traits of a kind.
+impl KindId {
+    /// In an interest: every kind, also those that come later.
+    pub const EVERY: KindId = KindId(u32::MAX);
+}
+
+/// A kind in one of the versions in which it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Served {
+    /// The kind.
+    pub kind: KindId,
+    /// Which of [`Strategy::versions`]; 0 is the storage version.
+    pub version: usize,
+}
+
+/// The JSON paths of a scale subresource: `.spec.replicas`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// Where the wanted number stands.
+    pub spec_replicas: String,
+    /// Where the present number stands.
+    pub status_replicas: String,
+    /// Where the selector of the pods stands, as text.
+    pub label_selector: Option<String>,
+}
+
+/// A column of the table in which a kind is printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Its heading.
+    pub name: String,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    pub type_: String,
+    /// A format of OpenAPI, or none.
+    pub format: String,
+    /// What it shows.
+    pub description: String,
+    /// 0 for columns that are always shown, more for those of the wide form.
+    pub priority: i32,
+}
+
+impl From<&Column> for TableColumn {
+    fn from(column: &Column) -> TableColumn {
+        TableColumn {
+            name: column.name.to_owned(),
+            type_: "string".to_owned(),
+            priority: i32::from(column.wide),
+            ..TableColumn::default()
+        }
+    }
+}
+
+/// The names and traits of a kind in one of its versions.
 #[derive(Clone, Debug)]
 pub struct KindInfo {
     /// `apps`; empty for the core.
@@ -38,35 +99,39 @@ pub struct KindInfo {
     pub short_names: Vec<String>,
     /// `all`.
     pub categories: Vec<String>,
+    /// The kind of its lists: `DeploymentList`.
+    pub list_kind: String,
     /// Where its objects live.
     pub scope: Scope,
+    /// Users can ask for this version. The storage version need not be among those.
+    pub served: bool,
+    /// What users of this version are warned of, if they are.
+    pub deprecation: Option<String>,
     /// Has a status subresource.
     pub has_status: bool,
+    /// Has a scale subresource, with these paths; kinds of ours that have one know it by themselves.
+    pub scale: Option<ScalePaths>,
     /// Carries a generation.
     pub has_generation: bool,
     /// Deletion waits for a grace period.
     pub graceful_deletion: bool,
+    /// A finalizer need neither be a known one nor qualified by a domain.
+    pub any_finalizer: bool,
     /// A deletion that says nothing of its dependents orphans them.
     pub orphans_dependents: bool,
     /// The index terms of its objects.
     pub terms: &'static [TermName],
-    /// The terms that users may select by.
-    pub selectable_fields: &'static [TermName],
+    /// The fields that users may select by, and the term of each.
+    pub selectable_fields: Vec<(String, TermName)>,
     /// Columns after `Name`.
-    pub columns: &'static [Column],
-    /// Where its objects keep what the `scale` subresource shows; `None` without one.
-    pub scale: Option<ScalePaths>,
+    pub columns: Vec<TableColumn>,
 }
 
-/// The JSON paths of a scale subresource: `.spec.replicas`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScalePaths {
-    /// Where the wanted number stands.
-    pub spec_replicas: String,
-    /// Where the present number stands.
-    pub status_replicas: String,
-    /// Where the selector of the pods stands: a text, or a label selector.
-    pub label_selector: Option<String>,
+impl KindInfo {
+    /// The term by which a field can be selected; `None` where users may not.
+    pub fn selectable(&self, field: &str) -> Option<TermName> {
+        self.selectable_fields.iter().find(|(name, _)| name == field).map(|(_, term)| *term)
+    }
 }
 
 /// The rules of a kind for objects whose type is known only at run time; see [`Kind`] for each method.
@@ -74,20 +139,80 @@ pub struct ScalePaths {
 /// Objects handed in must be of the kind; others are left alone.
 #[allow(missing_docs, reason = "each method is documented at `Kind`")]
 pub trait Strategy: Send + Sync {
+    /// The names of the storage version.
     fn info(&self) -> &KindInfo;
+    /// Every version, the storage version first, then the others by falling priority.
+    fn versions(&self) -> &[KindInfo] {
+        std::slice::from_ref(self.info())
+    }
+    /// Brings JSON with apiVersion and kind from one of the versions to another.
+    fn convert(&self, value: Value, from: usize, to: usize) -> Result<Value, StatusError> {
+        let _ = (from, to);
+        Ok(value)
+    }
+    /// The object in the storage version. Objects of kinds that are decoded into it are left as they are.
+    fn to_stored(&self, object: Box<dyn Object>) -> Result<Box<dyn Object>, StatusError> {
+        Ok(object)
+    }
+    /// The object in one of the versions, with the defaults of that version.
+    fn in_version(&self, object: Arc<dyn Object>, version: usize) -> Result<Arc<dyn Object>, StatusError> {
+        let _ = version;
+        Ok(object)
+    }
+    /// Of which of the versions an object is.
+    fn version_of(&self, object: &dyn Object) -> usize {
+        let _ = object;
+        0
+    }
+    /// Whether new objects may be made; the refusal if not.
+    fn accepts_new(&self) -> Result<(), StatusError> {
+        Ok(())
+    }
+    /// Whether [`Strategy::validate_update`] judges all of a change, so that [`Strategy::validate`] is for new objects
+    /// alone.
+    fn judges_changes(&self) -> bool {
+        false
+    }
+    /// Whether what is stored is what is served in this version.
+    fn is_verbatim(&self, version: usize) -> bool {
+        version == 0
+    }
+    /// The OpenAPI v3 schema of a version, for kinds that carry their own.
+    fn schema(&self, version: usize) -> Option<Value> {
+        let _ = version;
+        None
+    }
+    /// The typed cells of the table's row, one for each column of the version.
+    fn cells(&self, object: &dyn Object, version: usize, now: Timestamp) -> Vec<Value> {
+        let _ = version;
+        self.row(object, now).into_iter().map(Value::String).collect()
+    }
     /// How its objects are merged and owned. Where nothing is said, maps are owned field by field, lists as a whole.
-    fn shape(&self) -> Shape {
+    fn shape(&self, version: usize) -> Shape {
+        let _ = version;
         Shape::unknown()
+    }
+    /// The validation of a version that has rules of its own in place of the kind's; answers whether it has.
+    fn validate_as(
+        &self,
+        object: &dyn Object,
+        old: Option<&dyn Object>,
+        version: usize,
+        errors: &mut FieldErrors,
+    ) -> bool {
+        let _ = (object, old, version, errors);
+        false
     }
     /// Decodes a body: JSON with or without apiVersion and kind.
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
-    /// Decodes a JSON value; a field of the wrong type is named.
-    fn decode_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, WrongField>;
+    /// Decodes a JSON value of any of the versions; a field of the wrong type is named.
+    fn decode_value(&self, value: Value) -> Result<Box<dyn Object>, WrongField>;
     /// Decodes a JSON value as a user wrote it: a field of the wrong type or one that the kind has not is
     /// named.
-    fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField>;
-    /// Decodes a JSON value and names every field that the kind has not, in the order of the value.
-    fn decode_fields(&self, value: serde_json::Value) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
+    fn check_fields(&self, value: &Value) -> Result<(), WrongField>;
+    /// Decodes a JSON value of any of the versions and names every field that the version has not, in the order of
+    /// the value.
+    fn decode_fields(&self, value: Value) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
         Ok((self.decode_value(value)?, Vec::new()))
     }
     /// An object with nothing in it.
@@ -130,317 +255,100 @@ impl std::fmt::Display for WrongField {
     }
 }
 
-/// The first field of `given` that `known`, the same object decoded and encoded again, has lost.
-fn unknown_field(given: &Value, known: &Value, path: &mut String) -> Option<String> {
-    let length = path.len();
-    match (given, known) {
-        (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(name, value)| {
-            if length > 0 {
-                path.push('.');
-            }
-            path.push_str(name);
-            let found = match known.get(name) {
-                Some(known) => unknown_field(value, known, path),
-                None if value.is_null() => None,
-                None => Some(path.clone()),
-            };
-            path.truncate(length);
-            found
-        }),
-        (Value::Array(given), Value::Array(known)) => {
-            given.iter().zip(known).enumerate().find_map(|(at, (given, known))| {
-                path.push_str(&format!("[{at}]"));
-                let found = unknown_field(given, known, path);
-                path.truncate(length);
-                found
-            })
-        }
-        _ => None,
-    }
+struct Slot {
+    strategy: Arc<dyn Strategy>,
+    /// It is still a kind of the cluster.
+    there: bool,
 }
 
-/// A path as errors spell it: `spec.containers[0].name`.
-fn field_path(path: &serde_ignored::Path<'_>) -> String {
-    use serde_ignored::Path;
-    match path {
-        Path::Root => String::new(),
-        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
-        Path::Map { parent, key } => match field_path(parent) {
-            above if above.is_empty() => key.clone(),
-            above => format!("{above}.{key}"),
-        },
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
-            field_path(parent)
-        }
-    }
-}
+/// By apiVersion, then by kind.
+type Names = HashMap<String, HashMap<String, Served>>;
 
-/// Fields whose values are quantities, or maps of them, whatever the kind.
-const QUANTITIES: [&str; 10] = [
-    "requests",
-    "limits",
-    "capacity",
-    "allocatable",
-    "overhead",
-    "divisor",
-    "sizeLimit",
-    "storage",
-    "averageValue",
-    "tolerance",
-];
-
-/// Fields of autoscalers below which a `value` is a quantity; elsewhere it is text or a number.
-const METRICS: [&str; 2] = ["target", "current"];
-
-/// A quantity may be written as a number (`cpu: 1`); the types know text only.
-fn quantities_as_text(value: &mut Value, more: &[&str]) {
-    fn number_as_text(value: &mut Value) {
-        if value.is_number() {
-            *value = Value::String(value.to_string());
-        }
-    }
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                if QUANTITIES.contains(&name.as_str()) || more.contains(&name.as_str()) {
-                    number_as_text(value);
-                    value.as_object_mut().into_iter().flatten().for_each(|(_, value)| number_as_text(value));
-                }
-                if METRICS.contains(&name.as_str())
-                    && let Some(value) = value.get_mut("value")
-                {
-                    number_as_text(value);
-                }
-                quantities_as_text(value, more);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| quantities_as_text(item, more)),
-        _ => {}
-    }
-}
-
-/// The strategy of a built-in kind.
-struct BuiltIn<K> {
-    info: KindInfo,
-    shape: Shape,
-    kind: PhantomData<fn() -> K>,
-}
-
-impl<K: Kind> BuiltIn<K> {
-    fn new() -> BuiltIn<K> {
-        let info = KindInfo {
-            group: K::GROUP.to_owned(),
-            version: K::VERSION.to_owned(),
-            api_version: K::API_VERSION.to_owned(),
-            kind: K::KIND.to_owned(),
-            plural: K::URL_PATH_SEGMENT.to_owned(),
-            singular: K::KIND.to_ascii_lowercase(),
-            short_names: K::SHORT_NAMES.iter().map(|&s| s.to_owned()).collect(),
-            categories: K::CATEGORIES.iter().map(|&s| s.to_owned()).collect(),
-            scope: K::SCOPE,
-            has_status: K::HAS_STATUS,
-            has_generation: K::has_generation(),
-            graceful_deletion: K::GRACEFUL_DELETION,
-            orphans_dependents: K::ORPHANS_DEPENDENTS,
-            terms: K::TERMS,
-            selectable_fields: K::SELECTABLE_FIELDS,
-            columns: K::COLUMNS,
-            scale: K::HAS_SCALE.then(|| ScalePaths {
-                spec_replicas: ".spec.replicas".to_owned(),
-                status_replicas: ".status.replicas".to_owned(),
-                label_selector: Some(".spec.selector".to_owned()),
-            }),
-        };
-        let shape = Shape::builtin(K::API_VERSION, K::KIND).unwrap_or_else(Shape::unknown);
-        BuiltIn { info, shape, kind: PhantomData }
-    }
-}
-
-fn typed<K: Kind>(object: &dyn Object) -> Option<&K> {
-    object.as_any().downcast_ref()
-}
-
-fn typed_mut<K: Kind>(object: &mut dyn Object) -> Option<&mut K> {
-    object.as_any_mut().downcast_mut()
-}
-
-impl<K: Kind> Strategy for BuiltIn<K> {
-    fn info(&self) -> &KindInfo {
-        &self.info
-    }
-
-    fn shape(&self) -> Shape {
-        self.shape.clone()
-    }
-
-    fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error> {
-        Ok(Box::new(serde_json::from_slice::<K>(json)?))
-    }
-
-    fn decode_value(&self, mut value: serde_json::Value) -> Result<Box<dyn Object>, WrongField> {
-        quantities_as_text(&mut value, K::QUANTITIES);
-        match serde_path_to_error::deserialize::<_, K>(value) {
-            Ok(object) => Ok(Box::new(object)),
-            Err(error) => {
-                let field = error.path().to_string();
-                Err(WrongField { field, cause: error.into_inner().to_string() })
-            }
-        }
-    }
-
-    fn check_fields(&self, value: &serde_json::Value) -> Result<(), WrongField> {
-        let object = self.decode_value(value.clone())?;
-        let mut known = Vec::new();
-        object.encode(&mut known);
-        let known = serde_json::from_slice(&known).unwrap_or_default();
-        match unknown_field(value, &known, &mut String::new()) {
-            Some(field) => Err(WrongField { cause: format!("unknown field \"{field}\""), field }),
-            None => Ok(()),
-        }
-    }
-
-    fn decode_fields(
-        &self,
-        mut value: serde_json::Value,
-    ) -> Result<(Box<dyn Object>, Vec<String>), WrongField> {
-        quantities_as_text(&mut value, K::QUANTITIES);
-        let mut unknown = Vec::new();
-        let mut note = |path: serde_ignored::Path<'_>| unknown.push(field_path(&path));
-        let fields = serde_ignored::Deserializer::new(value, &mut note);
-        match serde_path_to_error::deserialize::<_, K>(fields) {
-            Ok(object) => Ok((Box::new(object), unknown)),
-            Err(error) => {
-                let field = error.path().to_string();
-                Err(WrongField { field, cause: error.into_inner().to_string() })
-            }
-        }
-    }
-
-    fn empty(&self) -> Box<dyn Object> {
-        Box::new(K::default())
-    }
-
-    fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
-        K::validate_name(name, prefix)
-    }
-
-    fn set_defaults(&self, object: &mut dyn Object) {
-        if let Some(object) = typed_mut::<K>(object) {
-            object.set_defaults();
-        }
-    }
-
-    fn prepare_create(&self, object: &mut dyn Object) {
-        if let Some(object) = typed_mut::<K>(object) {
-            object.prepare_create();
-        }
-    }
-
-    fn prepare_update(&self, object: &mut dyn Object, old: &dyn Object) {
-        if let (Some(object), Some(old)) = (typed_mut::<K>(object), typed::<K>(old)) {
-            object.prepare_update(old);
-        }
-    }
-
-    fn prepare_status(&self, object: &mut dyn Object, old: &dyn Object) {
-        if let (Some(object), Some(old)) = (typed_mut::<K>(object), typed::<K>(old)) {
-            object.prepare_status(old);
-        }
-    }
-
-    fn stamp(&self, object: &mut dyn Object, old: Option<&dyn Object>, now: Timestamp) {
-        if let Some(object) = typed_mut::<K>(object) {
-            object.stamp(old.and_then(typed::<K>), now);
-        }
-    }
-
-    fn canonicalise(&self, object: &mut dyn Object) {
-        if let Some(object) = typed_mut::<K>(object) {
-            object.canonicalise();
-        }
-    }
-
-    fn validate(&self, object: &dyn Object, errors: &mut FieldErrors) {
-        if let Some(object) = typed::<K>(object) {
-            object.validate(errors);
-        }
-    }
-
-    fn validate_create(&self, object: &dyn Object, errors: &mut FieldErrors) {
-        if let Some(object) = typed::<K>(object) {
-            object.validate_create(errors);
-        }
-    }
-
-    fn validate_update(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors) {
-        if let (Some(object), Some(old)) = (typed::<K>(object), typed::<K>(old)) {
-            object.validate_update(old, errors);
-        }
-    }
-
-    fn validate_status(&self, object: &dyn Object, old: &dyn Object, errors: &mut FieldErrors) {
-        if let (Some(object), Some(old)) = (typed::<K>(object), typed::<K>(old)) {
-            object.validate_status(old, errors);
-        }
-    }
-
-    fn moves_generation(&self, object: &dyn Object, old: &dyn Object) -> bool {
-        match (typed::<K>(object), typed::<K>(old)) {
-            (Some(object), Some(old)) => object.moves_generation(old),
-            _ => false,
-        }
-    }
-
-    fn terms(&self, object: &dyn Object, terms: &mut Terms) {
-        if let Some(object) = typed::<K>(object) {
-            object.terms(terms);
-        }
-    }
-
-    fn grace_period(&self, object: &dyn Object, asked: Option<i64>) -> i64 {
-        typed::<K>(object).map_or(0, |object| object.grace_period(asked))
-    }
-
-    fn held_back(&self, object: &dyn Object) -> bool {
-        typed::<K>(object).is_some_and(Kind::held_back)
-    }
-
-    fn mark_deleting(&self, object: &mut dyn Object) {
-        if let Some(object) = typed_mut::<K>(object) {
-            object.mark_deleting();
-        }
-    }
-
-    fn row(&self, object: &dyn Object, now: Timestamp) -> Vec<String> {
-        typed::<K>(object).map_or_else(Vec::new, |object| object.row(now))
-    }
-
-    fn same(&self, a: &dyn Object, b: &dyn Object) -> bool {
-        matches!((typed::<K>(a), typed::<K>(b)), (Some(a), Some(b)) if a == b)
-    }
+/// The kinds that came while the cluster ran.
+#[derive(Default)]
+struct Live {
+    /// The one at `i` has the number that follows those of the fixed kinds by `i`.
+    slots: Vec<Arc<Slot>>,
+    names: Names,
 }
 
 /// The kinds of a cluster.
 pub struct Registry {
-    kinds: Vec<Arc<dyn Strategy>>,
+    fixed: Vec<Arc<dyn Strategy>>,
+    fixed_names: Names,
     by_type: HashMap<TypeId, KindId>,
-    by_gvk: HashMap<(String, String), KindId>,
+    live: ArcSwap<Live>,
+    changing: Mutex<()>,
+}
+
+fn enter(names: &mut Names, kind: KindId, strategy: &dyn Strategy) {
+    for (version, info) in strategy.versions().iter().enumerate().filter(|(_, info)| info.served) {
+        let kinds = names.entry(info.api_version.clone()).or_default();
+        kinds.entry(info.kind.clone()).or_insert(Served { kind, version });
+    }
 }
 
 impl Registry {
     /// A registry without kinds.
     pub fn empty() -> Registry {
-        Registry { kinds: Vec::new(), by_type: HashMap::new(), by_gvk: HashMap::new() }
+        Registry {
+            fixed: Vec::new(),
+            fixed_names: HashMap::new(),
+            by_type: HashMap::new(),
+            live: ArcSwap::default(),
+            changing: Mutex::new(()),
+        }
     }
 
-    /// Adds a built-in kind.
+    /// Adds a built-in kind. Built-in kinds are added before any other.
     pub fn with<K: Kind>(mut self) -> Registry {
-        let id = KindId(self.kinds.len() as u16);
+        let id = KindId(self.fixed.len() as u32);
         let strategy = BuiltIn::<K>::new();
         self.by_type.insert(TypeId::of::<K>(), id);
-        self.by_gvk.insert((strategy.info.api_version.clone(), strategy.info.kind.clone()), id);
-        self.kinds.push(Arc::new(strategy));
+        enter(&mut self.fixed_names, id, &strategy);
+        self.fixed.push(Arc::new(strategy));
         self
+    }
+
+    /// Adds a kind while the cluster runs. Names that are taken stay with the kind that has them.
+    pub fn add(&self, strategy: Arc<dyn Strategy>) -> KindId {
+        let mut id = KindId(0);
+        self.change(|slots| {
+            id = KindId((self.fixed.len() + slots.len()) as u32);
+            slots.push(Arc::new(Slot { strategy, there: true }));
+        });
+        id
+    }
+
+    /// Gives a kind that was added other rules.
+    pub fn replace(&self, id: KindId, strategy: Arc<dyn Strategy>) {
+        let Some(at) = (id.0 as usize).checked_sub(self.fixed.len()) else { return };
+        self.change(|slots| {
+            if let Some(slot) = slots.get_mut(at) {
+                *slot = Arc::new(Slot { strategy, there: true });
+            }
+        });
+    }
+
+    /// Takes a kind that was added out. Its number keeps its names, for what is still to be told of it.
+    pub fn remove(&self, id: KindId) {
+        let Some(at) = (id.0 as usize).checked_sub(self.fixed.len()) else { return };
+        self.change(|slots| {
+            if let Some(slot) = slots.get_mut(at) {
+                let strategy = Arc::new(Retired::of(&*slot.strategy));
+                *slot = Arc::new(Slot { strategy, there: false });
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Slot>>)) {
+        let _changing = self.changing.lock();
+        let mut live = Live { slots: self.live.load().slots.clone(), names: HashMap::new() };
+        change(&mut live.slots);
+        for (at, slot) in live.slots.iter().enumerate().filter(|(_, slot)| slot.there) {
+            enter(&mut live.names, KindId((self.fixed.len() + at) as u32), &*slot.strategy);
+        }
+        self.live.store(Arc::new(live));
     }
 
     /// The number of a built-in kind; `None` where it is not registered.
@@ -448,9 +356,33 @@ impl Registry {
         self.by_type.get(&TypeId::of::<K>()).copied()
     }
 
-    /// The kind of these names (`apps/v1`, `Deployment`).
+    /// The kind that is served under these names (`apps/v1`, `Deployment`), in any of its versions.
     pub fn find(&self, api_version: &str, kind: &str) -> Option<KindId> {
-        self.by_gvk.get(&(api_version.to_owned(), kind.to_owned())).copied()
+        self.find_served(api_version, kind).map(|served| served.kind)
+    }
+
+    /// The same, with the version.
+    pub fn find_served(&self, api_version: &str, kind: &str) -> Option<Served> {
+        let of = |names: &Names| names.get(api_version)?.get(kind).copied();
+        of(&self.fixed_names).or_else(|| of(&self.live.load().names))
+    }
+
+    /// The kind that is served as this resource (`apps`, `v1`, `deployments`), in any of its versions.
+    pub fn find_resource(&self, group: &str, version: &str, plural: &str) -> Option<Served> {
+        let is = |info: &KindInfo| {
+            info.plural == plural && info.version == version && info.group == group && info.served
+        };
+        let of = |id: usize, strategy: &Arc<dyn Strategy>| {
+            let version = strategy.versions().iter().position(is)?;
+            Some(Served { kind: KindId(id as u32), version })
+        };
+        let fixed = self.fixed.iter().enumerate().find_map(|(id, strategy)| of(id, strategy));
+        fixed.or_else(|| {
+            let live = self.live.load();
+            let there = live.slots.iter().enumerate().filter(|(_, slot)| slot.there);
+            let mut there = there.map(|(at, slot)| (self.fixed.len() + at, slot));
+            there.find_map(|(id, slot)| of(id, &slot.strategy))
+        })
     }
 
     /// The kind that a user names on a command line: plural, singular, short name or kind, with or without
@@ -458,29 +390,44 @@ impl Registry {
     pub fn find_word(&self, word: &str) -> Option<KindId> {
         let word = word.to_ascii_lowercase();
         let (name, group) = word.split_once('.').map_or((word.as_str(), None), |(n, g)| (n, Some(g)));
-        let position = self.kinds.iter().position(|strategy| {
-            let info = strategy.info();
+        let is = |info: &KindInfo| {
             group.is_none_or(|group| group == info.group)
                 && (info.plural == name
                     || info.singular == name
                     || info.short_names.iter().any(|s| s == name))
-        })?;
-        Some(KindId(position as u16))
+        };
+        self.iter().find(|(_, strategy)| strategy.versions().iter().any(is)).map(|(id, _)| id)
     }
 
-    /// The rules of a kind. The id must come from this registry.
-    pub fn strategy(&self, id: KindId) -> &Arc<dyn Strategy> {
-        &self.kinds[id.0 as usize]
+    /// The rules of a kind. The id must come from this registry. A kind that is gone has only its names left.
+    pub fn strategy(&self, id: KindId) -> Arc<dyn Strategy> {
+        let at = id.0 as usize;
+        match self.fixed.get(at) {
+            Some(strategy) => strategy.clone(),
+            None => self.live.load().slots[at - self.fixed.len()].strategy.clone(),
+        }
     }
 
-    /// Every kind, in the order of registration.
-    pub fn iter(&self) -> impl Iterator<Item = (KindId, &Arc<dyn Strategy>)> {
-        self.kinds.iter().enumerate().map(|(i, strategy)| (KindId(i as u16), strategy))
+    /// Whether a kind is still one of the cluster's.
+    pub fn is_there(&self, id: KindId) -> bool {
+        let at = (id.0 as usize).checked_sub(self.fixed.len());
+        at.is_none_or(|at| self.live.load().slots.get(at).is_some_and(|slot| slot.there))
+    }
+
+    /// Every kind that is there now, in the order of registration.
+    pub fn iter(&self) -> impl Iterator<Item = (KindId, Arc<dyn Strategy>)> + '_ {
+        let live = self.live.load_full();
+        let added = (0..live.slots.len()).filter_map(move |at| {
+            let slot = &live.slots[at];
+            let id = KindId((self.fixed.len() + at) as u32);
+            slot.there.then(|| (id, slot.strategy.clone()))
+        });
+        self.fixed.iter().enumerate().map(|(i, strategy)| (KindId(i as u32), strategy.clone())).chain(added)
     }
 }
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.kinds.iter().map(|kind| &kind.info().kind)).finish()
+        f.debug_list().entries(self.iter().map(|(_, kind)| kind.info().kind.clone())).finish()
     }
 }

@@ -50,7 +50,7 @@ impl Server {
                 key: key.clone(),
                 expect: Expect::At(current.header.revision),
                 // Upstream does not track a binding either.
-                put: Some(encode::draft(strategy, Box::new(pod), current.header.managed.clone())),
+                put: Some(encode::draft(&*strategy, Box::new(pod), current.header.managed.clone())?),
             };
             match self.store.commit(proposal) {
                 Ok(record) => return Ok(record),

@@ -39,6 +39,7 @@ impl Server {
         options: &DeleteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let info = strategy.info();
         let conflict = |why: &str| StatusError::conflict(&info.group, &info.plural, key.name(), why);
         for _ in 0..CONFLICT_RETRIES {
@@ -62,7 +63,7 @@ impl Server {
                 Verdict::Remove => None,
                 Verdict::Mark(object) => {
                     // Upstream does not track the mark either.
-                    Some(encode::draft(strategy, object, current.header.managed.clone()))
+                    Some(encode::draft(strategy, object, current.header.managed.clone())?)
                 }
             };
             if options.dry_run {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::custom::Definitions;
 use crate::api::fields::ManagedFields;
-use crate::api::{KindId, KindInfo, Object, Registry, Strategy, Terms};
+use crate::api::{KindId, KindInfo, Object, ObjectKey, Registry, StatusError, Strategy, Terms};
 use crate::limits::ENCODE_ROOM;
-use crate::store::{self, Draft, Owner, ReadFacts};
+use crate::store::{self, Draft, Owner, ReadFacts, Record};
 
 /// Encodes an object's body. The object's resourceVersion is dropped on the way.
 pub(super) fn encode_body(info: &KindInfo, object: &mut dyn Object) -> Bytes {
@@ -62,6 +63,26 @@ pub(super) fn value_without_managers(info: &KindInfo, record: &store::Record) ->
     value
 }
 
+/// The same without managedFields.
+pub(super) fn plain_value_in(
+    strategy: &dyn Strategy,
+    record: &store::Record,
+    version: usize,
+) -> Result<serde_json::Value, StatusError> {
+    let value = value_without_managers(strategy.info(), record);
+    if strategy.is_verbatim(version) { Ok(value) } else { strategy.convert(value, 0, version) }
+}
+
+/// The same in one of the kind's versions.
+pub(super) fn value_in(
+    strategy: &dyn Strategy,
+    record: &store::Record,
+    version: usize,
+) -> Result<serde_json::Value, StatusError> {
+    let value = full_value(strategy.info(), record);
+    if strategy.is_verbatim(version) { Ok(value) } else { strategy.convert(value, 0, version) }
+}
+
 /// The facts of a header, read from the typed object.
 pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Facts {
     let meta = object.meta();
@@ -92,25 +113,33 @@ pub(super) fn facts(strategy: &dyn Strategy, object: &dyn Object) -> store::Fact
 }
 
 /// An object, encoded and with its facts, ready to be proposed.
+///
+/// Errors: the object is not of the storage version and could not be converted.
 pub(super) fn draft(
     strategy: &dyn Strategy,
-    mut object: Box<dyn Object>,
+    object: Box<dyn Object>,
     managed: Option<Arc<ManagedFields>>,
-) -> Draft {
+) -> Result<Draft, StatusError> {
+    let mut object = strategy.to_stored(object)?;
     let facts = store::Facts { managed, ..facts(strategy, &*object) };
     let body = encode_body(strategy.info(), &mut *object);
-    Draft { body, facts, view: Some(object) }
+    Ok(Draft { body, facts, view: Some(object) })
 }
 
 /// Reads the facts of bodies that came from elsewhere.
 pub(super) struct Facts {
     pub registry: Arc<Registry>,
+    pub definitions: Definitions,
 }
 
 impl ReadFacts for Facts {
     fn read_facts(&self, kind: KindId, body: &Bytes) -> Result<store::Facts, String> {
         let strategy = self.registry.strategy(kind);
         let object = strategy.decode(body).map_err(|cause| cause.to_string())?;
-        Ok(facts(&**strategy, &*object))
+        Ok(facts(&*strategy, &*object))
+    }
+
+    fn foresee(&self, kind: KindId, key: &ObjectKey, new: Option<&Record>) {
+        self.definitions.foresee(kind, key, new);
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Ledger {
 pub(super) struct Entrant<'a> {
     pub strategy: &'a dyn Strategy,
     pub kind: KindId,
+    /// The version in which the request is made.
+    pub version: usize,
     pub face: Face,
     pub manager: &'a str,
     pub now: Timestamp,
@@ -56,14 +58,25 @@ impl Face {
 impl<'a> Entrant<'a> {
     fn reset(&self) -> &'static Set {
         let info = self.strategy.info();
-        let custom = self.strategy.shape().is_custom();
+        let custom = self.strategy.shape(0).is_custom();
         fields::reset_fields(&info.group, &info.kind, self.face.subresource(), info.has_status, custom)
+    }
+
+    /// The version whose fields are named. Objects of the built-in kinds are typed, so theirs are those of the storage
+    /// version, but for what is applied in another.
+    fn tracked(&self) -> usize {
+        if self.strategy.shape(0).is_custom() { self.version } else { 0 }
+    }
+
+    fn api_version(&self) -> &'a str {
+        let info = self.strategy.versions().get(self.tracked()).unwrap_or(self.strategy.info());
+        &info.api_version
     }
 
     fn writer(&self) -> Writer<'a> {
         Writer {
             manager: self.manager,
-            api_version: &self.strategy.info().api_version,
+            api_version: self.api_version(),
             subresource: self.face.subresource(),
             now: self.now.as_second(),
             reset: self.reset(),
@@ -103,7 +116,7 @@ impl Ledger {
         object: &dyn Object,
         given: Option<&[ManagedFieldsEntry]>,
     ) -> Account {
-        let shape = entrant.strategy.shape();
+        let shape = entrant.strategy.shape(entrant.tracked());
         let writer = entrant.writer();
         let given = match Given::read(given) {
             Given::Account(account) => Some(account),
@@ -150,7 +163,7 @@ impl Ledger {
             },
             Given::Account(account) => Arc::new(account),
         };
-        let shape = entrant.strategy.shape();
+        let shape = entrant.strategy.shape(0);
         let difference = fields::compare_bodies(shape.root(), current.body(), body)
             .inspect_err(|problem| tracing::debug!(key = %current.header.key, %problem, "tracking ends"))
             .ok()?;
@@ -171,8 +184,9 @@ impl Ledger {
         force: bool,
     ) -> Result<(Option<Value>, Account), StatusError> {
         let nobody = ManagedFields::default();
-        let shape = entrant.strategy.shape();
-        let writer = entrant.writer();
+        let shape = entrant.strategy.shape(entrant.version);
+        let info = entrant.strategy.versions().get(entrant.version).unwrap_or(entrant.strategy.info());
+        let writer = Writer { api_version: &info.api_version, ..entrant.writer() };
         let before = present.map_or(&nobody, |present| &**present);
         let outcome = fields::apply(&shape, live, applied, before, &writer, force);
         let Outcome { object, managed } = outcome.map_err(refusal)?;

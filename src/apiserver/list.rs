@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::options::{ListParams, RevisionMatch};
 use super::{Server, base64};
 use crate::api::selector::{FieldSelector, Selector};
-use crate::api::{FieldErrors, FieldPath, KindId, KindInfo, ObjectKey, Reason, StatusError};
+use crate::api::{FieldErrors, FieldPath, KindId, KindInfo, ObjectKey, Reason, StatusError, TermName};
 use serde_json::{Value, json};
 
 use crate::store::{Change, Header, Record, Revision, Select, Snapshot};
@@ -34,6 +34,8 @@ pub(super) struct Filter {
     pub namespace: Option<String>,
     pub labels: Selector,
     pub fields: FieldSelector,
+    /// The terms of the fields that have another name to users.
+    renamed: Vec<(String, TermName)>,
 }
 
 impl Filter {
@@ -45,9 +47,8 @@ impl Filter {
     ) -> Result<Filter, StatusError> {
         for term in fields.terms() {
             let name = term.field.as_str();
-            let known = name == "metadata.name"
-                || name == "metadata.namespace"
-                || info.selectable_fields.contains(&name);
+            let known =
+                name == "metadata.name" || name == "metadata.namespace" || info.selectable(name).is_some();
             if !known {
                 let text = format!(
                     "Unable to find \"{}\" that match label selector \"{labels}\", field selector \"{fields}\": \
@@ -58,7 +59,11 @@ impl Filter {
             }
         }
         let namespace = namespace.clone().filter(|namespace| !namespace.is_empty());
-        Ok(Filter { namespace, labels: labels.clone(), fields: fields.clone() })
+        let renamed = match fields.is_everything() {
+            true => Vec::new(),
+            false => info.selectable_fields.iter().filter(|(name, term)| name != term).cloned().collect(),
+        };
+        Ok(Filter { namespace, labels: labels.clone(), fields: fields.clone(), renamed })
     }
 
     pub fn matches(&self, header: &Header) -> bool {
@@ -67,8 +72,12 @@ impl Filter {
             && self.fields.matches(|field| match field {
                 "metadata.name" => Some(header.key.name()),
                 "metadata.namespace" => Some(header.key.namespace()),
-                field => header.term(field),
+                field => header.term(self.term(field)),
             })
+    }
+
+    fn term<'a>(&self, field: &'a str) -> &'a str {
+        self.renamed.iter().find(|(name, _)| name == field).map_or(field, |(_, term)| term)
     }
 
     pub fn selects_all(&self) -> bool {
@@ -78,7 +87,7 @@ impl Filter {
     /// The narrowest index that holds everything that matches.
     pub fn select<'a>(&'a self, info: &KindInfo) -> Select<'a> {
         let field = self.fields.exact().find_map(|(field, value)| {
-            let term = info.terms.iter().find(|term| **term == field)?;
+            let term = info.terms.iter().find(|term| **term == self.term(field))?;
             Some(Select::Term(term, value))
         });
         let label = || {
@@ -114,7 +123,8 @@ impl Server {
     /// Errors: 400 for a selector or token that is none, 410 for a revision that the log no longer knows, 504
     /// for one that is not reached yet.
     pub fn list(&self, kind: KindId, params: &ListParams) -> Result<Page, StatusError> {
-        let info = self.strategy(kind).info();
+        let strategy = self.strategy(kind);
+        let info = strategy.versions().get(params.version).unwrap_or(strategy.info());
         let filter = Filter::new(info, &params.namespace, &params.labels, &params.fields)?;
         check_params(params)?;
         let snapshot = self.store.snapshot();

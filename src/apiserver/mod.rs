@@ -11,6 +11,7 @@ mod addresses;
 pub mod admission;
 mod base64;
 mod binding;
+mod custom;
 mod delete;
 mod encode;
 #[cfg(feature = "http")]
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use addresses::ServiceRange;
 pub use admission::{Admission, Attempt, Operation};
+pub use custom::MakeConverter;
 pub use list::Page;
 pub use options::{
     DeleteOptions, Face, FieldValidation, ListParams, Propagation, RevisionMatch, Warnings, WatchFrom,
@@ -73,7 +75,8 @@ pub struct ServerConfig {
 impl Server {
     /// A door over a backend, with the backend's content.
     pub fn open(config: ServerConfig) -> Arc<Server> {
-        let facts = Arc::new(encode::Facts { registry: config.registry.clone() });
+        let definitions = custom::Definitions::new(config.registry.clone(), None);
+        let facts = Arc::new(encode::Facts { registry: config.registry.clone(), definitions });
         let store = Store::open(config.backend, config.registry, facts, &config.world);
         let has_own_links = !config.admission.is_empty();
         let mut admission = admission::builtin();
@@ -105,15 +108,25 @@ impl Server {
 
     /// The JSON of a stored object as it is served: with apiVersion, kind, resourceVersion and managedFields.
     pub fn value(&self, record: &Record) -> serde_json::Value {
-        encode::full_value(self.strategy(record.header.kind).info(), record)
+        let strategy = self.strategy(record.header.kind);
+        let value = encode::value_in(&*strategy, record, 0);
+        value.unwrap_or_else(|_| encode::full_value(strategy.info(), record))
     }
 
-    pub(crate) fn strategy(&self, kind: KindId) -> &dyn Strategy {
-        &**self.registry().strategy(kind)
+    /// The same in one of the kind's versions.
+    ///
+    /// Errors: the conversion failed.
+    pub fn value_in(&self, record: &Record, version: usize) -> Result<serde_json::Value, StatusError> {
+        encode::value_in(&*self.strategy(record.header.kind), record, version)
+    }
+
+    pub(crate) fn strategy(&self, kind: KindId) -> Arc<dyn Strategy> {
+        self.registry().strategy(kind)
     }
 
     pub(crate) fn not_found(&self, kind: KindId, key: &ObjectKey) -> StatusError {
-        let info = self.strategy(kind).info();
+        let strategy = self.strategy(kind);
+        let info = strategy.info();
         StatusError::not_found(&info.group, &info.plural, key.name())
     }
 }

@@ -28,6 +28,9 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// Who writes, for managed fields and logs.
     pub field_manager: String,
+    /// In which of the kind's versions a patch is told; 0 is the storage version. An object that is written whole
+    /// says so itself.
+    pub version: usize,
     /// What becomes of fields that the kind has not.
     pub field_validation: FieldValidation,
     /// Where what the writer should know, and what is no error, is put.
@@ -150,6 +153,8 @@ pub struct ListParams {
     pub resource_version: String,
     /// How the revision is meant.
     pub revision_match: RevisionMatch,
+    /// In which of the kind's versions the request is made; 0 is the storage version.
+    pub version: usize,
 }
 
 /// Where a watch begins.
@@ -178,4 +183,6 @@ pub struct WatchParams {
     pub fields: FieldSelector,
     /// Where it begins.
     pub from: WatchFrom,
+    /// In which of the kind's versions the request is made; 0 is the storage version.
+    pub version: usize,
 }

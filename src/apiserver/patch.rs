@@ -12,7 +12,7 @@ use super::options::{Face, FieldValidation, WriteOptions};
 use super::write::{MODIFIED, Made, Tracking, check_options, parse_revision};
 use super::{Server, encode};
 use crate::api::patch::{self, JsonPatch};
-use crate::api::{KindId, Object, ObjectKey, Reason, StatusError, Strategy};
+use crate::api::{KindId, KindInfo, Object, ObjectKey, Reason, StatusError, Strategy};
 use crate::limits::CONFLICT_RETRIES;
 use crate::store::{Record, Revision};
 
@@ -58,13 +58,14 @@ impl Server {
             return self.apply(kind, key, face, expected, value, *force, options);
         }
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let with_managers = touches_managers(patch);
         self.change(kind, key, face, expected, options, &mut |current| {
             let mut value = match with_managers {
-                true => encode::full_value(strategy.info(), current),
-                false => encode::value_without_managers(strategy.info(), current),
+                true => encode::value_in(strategy, current, options.version)?,
+                false => encode::plain_value_in(strategy, current, options.version)?,
             };
-            apply_patch(strategy, &mut value, patch)?;
+            apply_patch(strategy, &mut value, patch, options.version)?;
             check_place(strategy, key, &value, Some(current))?;
             Ok(Made { object: decode_patched(strategy, key, value, options)?, account: None })
         })
@@ -83,7 +84,8 @@ impl Server {
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
-        check_applied(strategy, value)?;
+        let strategy = &*strategy;
+        check_applied(strategy.versions().get(options.version).unwrap_or(strategy.info()), value)?;
         for _ in 0..CONFLICT_RETRIES {
             if face == Face::Main && self.store.get(kind, key.as_str()).is_none() {
                 match self.apply_new(kind, key, value, force, options) {
@@ -92,7 +94,7 @@ impl Server {
                 }
             }
             let answer = self.change(kind, key, face, expected, options, &mut |current| {
-                let live = encode::value_without_managers(strategy.info(), current);
+                let live = encode::plain_value_in(strategy, current, options.version)?;
                 let entrant = self.entrant(kind, strategy, face, options);
                 let present = current.header.managed.as_ref();
                 let (merged, account) = self.ledger.applied(&entrant, &live, value, present, force)?;
@@ -119,6 +121,7 @@ impl Server {
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         if let Some(uid) = value["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
             let info = strategy.info();
             let why = format!(
@@ -141,8 +144,7 @@ impl Server {
 }
 
 /// Refuses what no apply may say, and an object of another kind.
-fn check_applied(strategy: &dyn Strategy, value: &Value) -> Result<(), StatusError> {
-    let info = strategy.info();
+fn check_applied(info: &KindInfo, value: &Value) -> Result<(), StatusError> {
     if !value.is_object() {
         let why = "error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}";
         return Err(StatusError::bad_request(why));
@@ -230,11 +232,16 @@ fn touches_managers(patch: &Patch) -> bool {
     }
 }
 
-fn apply_patch(strategy: &dyn Strategy, value: &mut Value, patch: &Patch) -> Result<(), StatusError> {
+fn apply_patch(
+    strategy: &dyn Strategy,
+    value: &mut Value,
+    patch: &Patch,
+    version: usize,
+) -> Result<(), StatusError> {
     match patch {
         Patch::Apply { .. } => Ok(()),
         Patch::Strategic(given) => {
-            let shape = strategy.shape();
+            let shape = strategy.shape(version);
             if shape.is_custom() {
                 let why = "the body of the request was in an unknown format - accepted media types include: \
                            application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";

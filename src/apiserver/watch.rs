@@ -79,7 +79,8 @@ impl Server {
     ///
     /// Errors: 400 for a selector that is none, 410 for a revision that the log no longer knows.
     pub fn watch(&self, kind: KindId, params: &WatchParams) -> Result<Watch, StatusError> {
-        let info = self.strategy(kind).info();
+        let strategy = self.strategy(kind);
+        let info = strategy.versions().get(params.version).unwrap_or(strategy.info());
         let filter = Filter::new(info, &params.namespace, &params.labels, &params.fields)?;
         let within = match (filter.single(), filter.select(info)) {
             (Some(key), _) => Within::Key(key),

@@ -71,6 +71,8 @@ impl Server {
         options: &WriteOptions,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
+        strategy.accepts_new()?;
         let base = match (&object.meta().name, &object.meta().generate_name) {
             (Some(name), _) if !name.is_empty() => None,
             (_, Some(base)) if !base.is_empty() => Some(base.clone()),
@@ -137,9 +139,14 @@ impl Server {
         self.admit(&attempt, &mut *object)?;
         let mut errors = FieldErrors::default();
         let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
-        meta::validate_meta(object.meta(), info.scope, &name_rule, &mut errors);
-        strategy.validate(&*object, &mut errors);
-        strategy.validate_create(&*object, &mut errors);
+        meta::validate_plain_meta(object.meta(), info.scope, &name_rule, &mut errors);
+        if !info.any_finalizer {
+            meta::validate_standard_finalizers(object.meta(), &mut errors);
+        }
+        if !strategy.validate_as(&*object, None, options.version, &mut errors) {
+            strategy.validate(&*object, &mut errors);
+            strategy.validate_create(&*object, &mut errors);
+        }
         check(strategy, &key, errors)?;
         for link in &self.admission {
             link.validate(&attempt, Some(&*object))?;
@@ -196,7 +203,14 @@ impl Server {
         face: Face,
         options: &'a WriteOptions,
     ) -> Entrant<'a> {
-        Entrant { strategy, kind, face, manager: &options.field_manager, now: self.now() }
+        Entrant {
+            strategy,
+            kind,
+            version: options.version,
+            face,
+            manager: &options.field_manager,
+            now: self.now(),
+        }
     }
 
     fn draft(
@@ -205,7 +219,7 @@ impl Server {
         object: Box<dyn Object>,
         account: Option<Arc<ManagedFields>>,
     ) -> Result<Draft, StatusError> {
-        let draft = encode::draft(strategy, object, account);
+        let draft = encode::draft(strategy, object, account)?;
         if draft.body.len() > OBJECT_BYTES {
             let message = format!(
                 "etcdserver: request is too large: the object has {} bytes, {OBJECT_BYTES} are allowed",
@@ -231,6 +245,7 @@ impl Server {
         let key = ObjectKey::of(object.meta());
         let expected = parse_revision(object.meta().resource_version.as_deref())?;
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let uid = object.meta().uid.clone().filter(|uid| !uid.is_empty());
         self.change(kind, &key, face, expected, options, &mut |current| match uid
             .as_deref()
@@ -253,6 +268,7 @@ impl Server {
         make: Make<'_>,
     ) -> Result<Arc<Record>, StatusError> {
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let info = strategy.info();
         if face == Face::Status && !info.has_status {
             return Err(StatusError::not_found(&info.group, &info.plural, key.name()));
@@ -289,8 +305,9 @@ impl Server {
         let Made { mut object, account } = made;
         let given = object.meta_mut().managed_fields.take();
         let strategy = self.strategy(kind);
+        let strategy = &*strategy;
         let info = strategy.info();
-        let old = current.object(strategy);
+        let old = strategy.in_version(current.object(strategy), strategy.version_of(&*object))?;
         inherit_meta(&mut *object, &*old);
         match face {
             Face::Main => {
@@ -323,10 +340,13 @@ impl Server {
         // where there are none, the body that is stored serves for it.
         let account = account.or_else(|| {
             let allocates = face == Face::Main && object.as_any().is::<Service>();
-            let body = || encode::encode_body(info, &mut *object.clone_object());
+            let body = || {
+                let mut stored = strategy.to_stored(object.clone_object()).ok()?;
+                Some(encode::encode_body(info, &mut *stored))
+            };
             (self.has_own_links || allocates).then(|| {
                 let entrant = self.entrant(kind, strategy, face, options);
-                self.ledger.updated(&entrant, current, &body(), given.as_deref())
+                self.ledger.updated(&entrant, current, &body()?, given.as_deref())
             })
         });
         self.admit(&attempt, &mut *object)?;
@@ -337,7 +357,7 @@ impl Server {
         if info.has_generation && face != Face::Status && strategy.moves_generation(&*object, &*old) {
             object.meta_mut().generation = Some(old.meta().generation.unwrap_or(0) + 1);
         }
-        self.validate_change(strategy, key, face, &*object, &*old)?;
+        self.validate_change(strategy, key, face, options.version, &*object, &*old)?;
         for link in &self.admission {
             link.validate(&attempt, Some(&*object))?;
         }
@@ -370,23 +390,32 @@ impl Server {
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of one request, in the order of the pipeline")]
     fn validate_change(
         &self,
         strategy: &dyn Strategy,
         key: &ObjectKey,
         face: Face,
+        version: usize,
         object: &dyn Object,
         old: &dyn Object,
     ) -> Result<(), StatusError> {
         let mut errors = FieldErrors::default();
         let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
-        meta::validate_meta(object.meta(), strategy.info().scope, &name_rule, &mut errors);
-        meta::validate_meta_update(object.meta(), old.meta(), &mut errors);
+        meta::validate_plain_meta(object.meta(), strategy.info().scope, &name_rule, &mut errors);
+        meta::validate_plain_meta_update(object.meta(), old.meta(), &mut errors);
+        if !strategy.info().any_finalizer {
+            meta::validate_standard_finalizers(object.meta(), &mut errors);
+        }
         match face {
             Face::Status => strategy.validate_status(object, old, &mut errors),
             Face::Main => {
-                strategy.validate(object, &mut errors);
-                strategy.validate_update(object, old, &mut errors);
+                if !strategy.validate_as(object, Some(old), version, &mut errors) {
+                    if !strategy.judges_changes() {
+                        strategy.validate(object, &mut errors);
+                    }
+                    strategy.validate_update(object, old, &mut errors);
+                }
             }
             Face::EphemeralContainers | Face::Resize => {
                 strategy.validate(object, &mut errors);

@@ -118,7 +118,8 @@ fn read_item(client: &Client, mut document: Document) -> Result<Item, Error> {
 }
 
 fn apply_one(client: &Client, item: &Item) -> Result<Applied, Error> {
-    let info = client.server.registry().strategy(item.kind).info();
+    let strategy = client.server.registry().strategy(item.kind);
+    let info = strategy.info();
     let resource = match info.group.as_str() {
         "" => info.singular.clone(),
         group => format!("{}.{group}", info.singular),

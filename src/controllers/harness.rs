@@ -45,7 +45,7 @@ impl Harness {
             admission: Vec::new(),
             services: ServiceRange::default(),
         });
-        let interests = server.registry().iter().map(|(kind, _)| Interest::all(kind)).collect();
+        let interests = vec![Interest::everything()];
         let follower = server.store().follow(interests, Revision(0), Arc::new(Deaf)).expect("a new log");
         Harness { server, simulation, follower, history: Vec::new() }
     }

@@ -4,6 +4,7 @@
 //! they meet in the store.
 
 mod claim;
+pub mod custom_resources;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod garbage;
@@ -42,5 +43,6 @@ pub fn start_all(
     Loop::start(garbage::GarbageCollector::default(), server, world, spawner);
     Loop::start(endpoint_slice::EndpointSlices::default(), server, world, spawner);
     Loop::start(node_lifecycle::NodeLifecycle::new(world), server, world, spawner);
+    Loop::start(custom_resources::CustomResources::default(), server, world, spawner);
     Loop::start(service_account::ServiceAccounts, server, world, spawner);
 }

@@ -16,8 +16,9 @@ use super::driver::{Component, Handle, Progress, Spawner, Work};
 use super::plan::Plan;
 use super::queue::{Queue, Wakes};
 use super::{Action, Class, Error, Output, Panicked, Reconciler, Seen, Ticket, View};
+use crate::api::KindId;
 use crate::apiserver::Server;
-use crate::store::{Change, Follower, Gone, Interest, Revision};
+use crate::store::{Change, Follower, Gone, Interest, Revision, Select};
 use crate::world::{Moment, World};
 
 /// What reaches a loop from outside.
@@ -194,8 +195,11 @@ impl<R: Reconciler> Loop<R> {
         self.reconciler.reset();
         let snapshot = self.server.store().snapshot();
         let mut wakes = Wakes::default();
+        let every = || snapshot.registry().iter().map(|(kind, _)| kind).collect();
         for interest in &self.interests {
-            for record in snapshot.list_records(interest.kind, crate::store::Select::All) {
+            let kinds = if interest.kind == KindId::EVERY { every() } else { vec![interest.kind] };
+            let records = kinds.iter().flat_map(|kind| snapshot.list_records(*kind, Select::All));
+            for record in records {
                 let change = Change {
                     revision: record.header.revision,
                     old: None,

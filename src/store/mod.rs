@@ -72,6 +72,12 @@ pub struct Gone;
 pub trait ReadFacts: Send + Sync {
     /// The facts, or why the body is not an object of the kind.
     fn read_facts(&self, kind: KindId, body: &Bytes) -> Result<Facts, String>;
+
+    /// Sees each object that was written (`None`: deleted) in the order of revisions, before any reader can see
+    /// it. Called under the writer's lock: it must be short, and must not use the store.
+    fn foresee(&self, kind: KindId, key: &ObjectKey, new: Option<&Record>) {
+        let _ = (kind, key, new);
+    }
 }
 
 /// The store.
@@ -282,6 +288,7 @@ impl Feed for Inner {
         let writing = self.writing.lock();
         let mut state = (**self.state.load()).clone();
         let old = state.change(decided.kind, &decided.key, new.clone(), decided.revision);
+        self.facts.foresee(decided.kind, &decided.key, new.as_deref());
         leftover.state = Some(self.state.swap(Arc::new(state)));
         let deleted = new.is_none();
         let new = new.or_else(|| {

@@ -23,11 +23,46 @@ pub(super) struct Table {
     changed: Revision,
 }
 
+/// The tables of some kinds whose numbers follow each other.
+type Shelf = [Arc<Table>; SHELF];
+
+/// How many tables are copied, as handles, with every commit; beside them goes one handle a shelf.
+const SHELF: usize = 16;
+
+/// The tables of all kinds, by the kinds' numbers. Kinds come and go and numbers are not given twice, so there can
+/// be many; a commit copies few of them.
+#[derive(Clone, Default)]
+pub(super) struct Tables {
+    shelves: Vec<Arc<Shelf>>,
+}
+
+impl Tables {
+    fn get(&self, kind: KindId) -> Option<&Table> {
+        let at = kind.0 as usize;
+        self.shelves.get(at / SHELF).map(|shelf| &*shelf[at % SHELF])
+    }
+
+    fn get_mut(&mut self, kind: KindId) -> &mut Table {
+        let at = kind.0 as usize;
+        if self.shelves.len() <= at / SHELF {
+            // Empty tables are one and the same until something is put into them.
+            let none = Arc::<Table>::default();
+            let shelf: Arc<Shelf> = Arc::new(std::array::from_fn(|_| none.clone()));
+            self.shelves.resize(at / SHELF + 1, shelf);
+        }
+        Arc::make_mut(&mut Arc::make_mut(&mut self.shelves[at / SHELF])[at % SHELF])
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Table> {
+        self.shelves.iter().flat_map(|shelf| shelf.iter().map(|table| &**table))
+    }
+}
+
 /// The state at one revision.
 #[derive(Clone, Default)]
 pub(super) struct State {
     pub revision: Revision,
-    pub tables: Vec<Arc<Table>>,
+    pub tables: Tables,
 }
 
 const OWNER: &str = "owner";
@@ -128,16 +163,12 @@ impl State {
         new: Option<Arc<Record>>,
         revision: Revision,
     ) -> Option<Arc<Record>> {
-        let at = kind.0 as usize;
-        if self.tables.len() <= at {
-            self.tables.resize_with(at + 1, Default::default);
-        }
         self.revision = revision;
-        Arc::make_mut(&mut self.tables[at]).change(key, new, revision)
+        self.tables.get_mut(kind).change(key, new, revision)
     }
 
     pub fn get(&self, kind: KindId, key: &str) -> Option<&Arc<Record>> {
-        self.tables.get(kind.0 as usize)?.objects.get(key)
+        self.tables.get(kind)?.objects.get(key)
     }
 }
 
@@ -207,7 +238,7 @@ impl Snapshot {
         select: Select<'a>,
         from: &str,
     ) -> Box<dyn Iterator<Item = &'a Arc<Record>> + 'a> {
-        let Some(table) = self.state.tables.get(kind.0 as usize) else {
+        let Some(table) = self.state.tables.get(kind) else {
             return Box::new(std::iter::empty());
         };
         match select {
@@ -227,12 +258,12 @@ impl Snapshot {
 
     /// The revision of the last change of a kind's objects.
     pub fn changed(&self, kind: KindId) -> Revision {
-        self.state.tables.get(kind.0 as usize).map_or(Revision(0), |table| table.changed)
+        self.state.tables.get(kind).map_or(Revision(0), |table| table.changed)
     }
 
     /// How many objects of a kind there are.
     pub fn count(&self, kind: KindId) -> usize {
-        self.state.tables.get(kind.0 as usize).map_or(0, |table| table.objects.len())
+        self.state.tables.get(kind).map_or(0, |table| table.objects.len())
     }
 
     /// Whether everything is as it must be; for tests.

@@ -18,7 +18,7 @@ use crate::api::{KindId, ObjectKey};
 /// What a subscription wants to hear of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Interest {
-    /// The kind.
+    /// The kind. With [`KindId::EVERY`], `within` must be [`Within::All`].
     pub kind: KindId,
     /// Which of its objects.
     pub within: Within,
@@ -43,10 +43,15 @@ impl Interest {
         Interest { kind, within: Within::All }
     }
 
+    /// Everything of every kind, also of those that come later.
+    pub fn everything() -> Interest {
+        Interest::all(KindId::EVERY)
+    }
+
     /// Whether a change can concern it.
     pub fn matches(&self, change: &Change) -> bool {
         let header = &change.new.header;
-        if header.kind != self.kind {
+        if header.kind != self.kind && self.kind != KindId::EVERY {
             return false;
         }
         match &self.within {
@@ -152,7 +157,6 @@ impl Watchers {
         let mut woken: Vec<Arc<dyn Wake>> = Vec::new();
         {
             let kinds = self.kinds.read();
-            let Some(followers) = kinds.get(&change.new.header.kind) else { return };
             let mut mark = |list: &Followers| {
                 for subscription in list {
                     if subscription.first_unseen.fetch_min(position, Ordering::AcqRel) == NOTHING {
@@ -161,6 +165,11 @@ impl Watchers {
                 }
             };
             let key = &change.new.header.key;
+            if let Some(every) = kinds.get(&KindId::EVERY) {
+                mark(&every.all);
+            }
+            let nobody = KindFollowers::default();
+            let followers = kinds.get(&change.new.header.kind).unwrap_or(&nobody);
             mark(&followers.all);
             if let Some(list) = followers.namespaces.get(key.namespace()) {
                 mark(list);

@@ -83,7 +83,7 @@ impl Scenario {
             admission: Vec::new(),
             services: ServiceRange::default(),
         });
-        let interests = registry.iter().map(|(kind, _)| Interest::all(kind)).collect();
+        let interests = vec![Interest::everything()];
         let follower = server.store().follow(interests, Revision(0), Arc::new(Deaf));
         let follower = follower.map_err(|gone| StartError::NotReady(gone.to_string()))?;
         write_namespaces(&server)?;

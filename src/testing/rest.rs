@@ -32,12 +32,12 @@ pub(super) fn check(view: &Snapshot, store: &Store) -> Vec<String> {
     wrong
 }
 
-fn headers(view: &Snapshot) -> Vec<(&str, &Header)> {
+fn headers(view: &Snapshot) -> Vec<(String, &Header)> {
     let kinds: Vec<_> = view.registry().iter().collect();
     let mut all = Vec::new();
     for (kind, strategy) in kinds {
-        let name = strategy.info().kind.as_str();
-        all.extend(view.list_records(kind, Select::All).map(|record| (name, &record.header)));
+        let name = strategy.info().kind.clone();
+        all.extend(view.list_records(kind, Select::All).map(|record| (name.clone(), &record.header)));
     }
     all
 }

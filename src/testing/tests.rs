@@ -332,6 +332,8 @@ fn a_lost_node_is_noticed_and_comes_back() {
 #[test]
 fn the_parts_of_a_cluster_own_what_they_write_under_upstreams_names() {
     let mut cluster = Scenario::new(1).nodes(1).start().unwrap();
+    // With its node there, the scheduler has nothing to say of a pod.
+    cluster.run_for(Duration::from_secs(30)).unwrap();
     cluster.client().apply_manifest(&manifest("shop", "web", 1, 1, 3)).unwrap();
     cluster.run_for(Duration::from_secs(60)).unwrap();
     let view = cluster.server().store().snapshot();

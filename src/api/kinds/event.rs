@@ -5,13 +5,16 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSeries, EventSource};
+use serde_json::Value;
 
 use super::age::{since, since_micro};
 use super::canonical::{Canonical, canonical};
+use super::event_versions;
 use super::fields::text;
 use crate::api::error::{FieldErrors, FieldPath};
 use crate::api::names::{is_dns1123_subdomain, is_path_segment_name, is_qualified_name};
-use crate::api::object::{Column, Kind, Scope, TermName, Terms};
+use crate::api::object::{Column, Kind, Scope, ServedName, TermName, Terms};
+use crate::api::registry::WrongField;
 use crate::limits::{EVENT_MESSAGE_BYTES, EVENT_WORD_BYTES};
 
 const FIELDS: &[TermName] = &[
@@ -45,6 +48,30 @@ impl Kind for Event {
         Column { name: "First Seen", wide: true },
         Column { name: "Count", wide: true },
     ];
+
+    const ALSO_SERVED: &'static [ServedName] =
+        &[ServedName { group: "events.k8s.io", version: "v1", kind: "Event", plural: "events" }];
+
+    fn convert(mut value: Value, from: &str, to: &str) -> Result<Value, WrongField> {
+        event_versions::convert_event(&mut value, from, to);
+        Ok(value)
+    }
+
+    fn selectable_in(api_version: &str) -> Vec<(&'static str, TermName)> {
+        match api_version {
+            event_versions::EVENTS => event_versions::SELECTABLE_FIELDS.to_vec(),
+            _ => FIELDS.iter().map(|&term| (term, term)).collect(),
+        }
+    }
+
+    fn validate_as(&self, old: Option<&Event>, api_version: &str, errors: &mut FieldErrors) -> bool {
+        match (api_version, old) {
+            (event_versions::EVENTS, None) => event_versions::validate_new_event(self, errors),
+            (event_versions::EVENTS, Some(old)) => event_versions::validate_event_change(self, old, errors),
+            _ => return false,
+        }
+        true
+    }
 
     fn validate_name(name: &str, _prefix: bool) -> Vec<String> {
         is_path_segment_name(name)

@@ -11,6 +11,7 @@ mod conditions;
 mod config_map;
 mod controller_revision;
 mod cron_job;
+pub(crate) mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
 mod disruption_budget;
@@ -68,6 +69,9 @@ use k8s_openapi::api::core::v1::{
     PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+pub(crate) use self::age::human_duration;
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::networking::v1::{IPAddress, Ingress, IngressClass, NetworkPolicy, ServiceCIDR};
 use k8s_openapi::api::node::v1::RuntimeClass;
@@ -146,4 +150,5 @@ pub fn builtin() -> Registry {
         .with::<PriorityLevelConfiguration>()
         .with::<CertificateSigningRequest>()
         .with::<APIService>()
+        .with::<CustomResourceDefinition>()
 }

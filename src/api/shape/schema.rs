@@ -11,7 +11,7 @@ use super::{
     ANY, BOOL, DEDUCED, Field, List, ListKind, Map, NUMBER, OPAQUE, PatchRule, Shape, Shapes, TEXT, Type,
     TypeId,
 };
-use crate::limits::SCHEMA_DEPTH;
+use crate::limits::SHAPE_DEPTH;
 
 /// The shape that a schema describes.
 pub(super) fn read(schema: &Value) -> Shape {
@@ -53,7 +53,7 @@ fn is_set(schema: &Value, word: &str) -> bool {
 
 /// The type of a schema. `open`: an enclosing one preserves unknown fields.
 fn type_of(shapes: &mut Shapes, schema: &Value, open: bool, depth: usize) -> TypeId {
-    if depth > SCHEMA_DEPTH {
+    if depth > SHAPE_DEPTH {
         return OPAQUE;
     }
     let open = open || is_set(schema, "x-kubernetes-preserve-unknown-fields");

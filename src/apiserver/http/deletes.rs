@@ -66,7 +66,8 @@ pub(super) fn many(call: &Call<'_>) -> Result<Response<Body>, Failure> {
     let list = call.list_options()?;
     let DeleteQuery { options, .. } = options(call)?;
     let server = &call.wire.server;
-    let params = ListParams { limit: None, ..list.params(call.target.namespace.clone()) };
+    let params =
+        ListParams { limit: None, version: call.version, ..list.params(call.target.namespace.clone()) };
     let page = server.list(call.kind, &params)?;
     for record in &page.items {
         match server.delete(call.kind, &record.header.key, &options) {
@@ -76,6 +77,6 @@ pub(super) fn many(call: &Call<'_>) -> Result<Response<Body>, Failure> {
         }
     }
     let include = Include::read(&call.query)?;
-    let json = objects::list(server, &*call.strategy, &page, &call.accepted.form, include);
+    let json = objects::list(server, call.shown(), &page, &call.accepted.form, include)?;
     Ok(respond(StatusCode::OK, &call.accepted, json))
 }

@@ -4,10 +4,12 @@
 //! never lags behind it. Invariant: a resource that is told of is served, and the other way round.
 
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::api::{KindInfo, Registry, Scope};
+use crate::api::custom::by_priority;
+use crate::api::{KindInfo, Registry, Scope, Strategy};
 
 /// A subresource and what it takes.
 pub(super) struct Subresource {
@@ -53,7 +55,11 @@ pub(super) fn verbs(info: &KindInfo) -> Vec<&'static str> {
 
 /// The kinds of a registry in the order in which they are told of.
 fn infos(registry: &Registry) -> Vec<KindInfo> {
-    registry.iter().map(|(_, strategy)| strategy.info().clone()).collect()
+    let served = |info: &&KindInfo| info.served;
+    let versions = |strategy: Arc<dyn Strategy>| -> Vec<KindInfo> {
+        strategy.versions().iter().filter(served).cloned().collect()
+    };
+    registry.iter().flat_map(|(_, strategy)| versions(strategy.clone())).collect()
 }
 
 /// The groups in the order of their first kind, each with its versions; the core comes first.
@@ -69,15 +75,16 @@ fn groups(infos: &[KindInfo]) -> Vec<(String, Vec<String>)> {
         }
     }
     list.sort_by_key(|(group, _)| !group.is_empty());
+    for (_, versions) in &mut list {
+        versions.sort_by(|a, b| by_priority(a, b));
+    }
     list
 }
 
 /// Whether a version of a group has any resource.
 pub(super) fn has_version(registry: &Registry, group: &str, version: &str) -> bool {
-    registry.iter().any(|(_, strategy)| {
-        let info = strategy.info();
-        info.group == group && info.version == version
-    })
+    let is = |info: &KindInfo| info.served && info.group == group && info.version == version;
+    registry.iter().any(|(_, strategy)| strategy.versions().iter().any(is))
 }
 
 /// `/api`.

@@ -10,12 +10,26 @@ use serde_json::Value;
 
 use super::content::Form;
 use super::table;
-use crate::api::{KindInfo, Strategy};
+use crate::api::{KindInfo, StatusError, Strategy};
 use crate::apiserver::{Page, Server};
 use crate::store::Record;
 
 /// How every stored body begins.
 const OPENING: &[u8] = b"{\"metadata\":{";
+
+/// The kind of what is shown, and the version in which it is.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub strategy: &'a dyn Strategy,
+    pub version: usize,
+}
+
+impl<'a> Shown<'a> {
+    /// The names of the version.
+    pub fn info(self) -> &'a KindInfo {
+        self.strategy.versions().get(self.version).unwrap_or(self.strategy.info())
+    }
+}
 
 /// Which parts of an object are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +42,26 @@ pub(super) enum Part<'a> {
     Metadata(&'a str),
 }
 
-/// Appends an object's JSON.
-pub(super) fn write(out: &mut Vec<u8>, server: &Server, info: &KindInfo, record: &Record, part: Part<'_>) {
+/// Appends an object's JSON. What is not stored in the version that is asked for is converted.
+///
+/// Errors: the conversion failed.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    server: &Server,
+    shown: Shown<'_>,
+    record: &Record,
+    part: Part<'_>,
+) -> Result<(), StatusError> {
+    let info = shown.info();
     let body = record.body();
-    let Some(rest) = body.strip_prefix(OPENING).filter(|rest| rest.first() != Some(&b'}')) else {
-        return write_value(out, server.value(record), part);
+    let rest = body.strip_prefix(OPENING).filter(|rest| {
+        // Metadata is that of every version.
+        rest.first() != Some(&b'}')
+            && (matches!(part, Part::Metadata(_)) || shown.strategy.is_verbatim(shown.version))
+    });
+    let Some(rest) = rest else {
+        write_value(out, server.value_in(record, shown.version)?, part);
+        return Ok(());
     };
     out.push(b'{');
     match part {
@@ -60,9 +89,10 @@ pub(super) fn write(out: &mut Vec<u8>, server: &Server, info: &KindInfo, record:
             out.extend_from_slice(b"}");
         }
     }
+    Ok(())
 }
 
-/// The same for a body that begins otherwise: slower, and for no object that the door has written.
+/// The same for a body that begins otherwise or is of another version: slower.
 fn write_value(out: &mut Vec<u8>, mut value: Value, part: Part<'_>) {
     match part {
         Part::Whole => {}
@@ -116,34 +146,34 @@ fn end_of_object(rest: &[u8]) -> usize {
 /// The JSON of one object in the form that was asked for.
 pub(super) fn one(
     server: &Server,
-    strategy: &dyn Strategy,
+    shown: Shown<'_>,
     record: &Record,
     form: &Form,
     include: table::Include,
-) -> Vec<u8> {
+) -> Result<Vec<u8>, StatusError> {
     let mut out = Vec::with_capacity(record.body().len() + 128);
     match form {
         Form::Table(version) => {
             let head =
                 table::Head { version, revision: record.header.revision.as_text(), ..Default::default() };
-            table::write(&mut out, server, strategy, &head, std::iter::once(record), include);
+            table::write(&mut out, server, shown, &head, std::iter::once(record), include)?;
         }
-        Form::Partial(version) => write(&mut out, server, strategy.info(), record, Part::Metadata(version)),
-        _ => write(&mut out, server, strategy.info(), record, Part::Whole),
+        Form::Partial(version) => write(&mut out, server, shown, record, Part::Metadata(version))?,
+        _ => write(&mut out, server, shown, record, Part::Whole)?,
     }
     out.push(b'\n');
-    out
+    Ok(out)
 }
 
 /// The JSON of a list in the form that was asked for.
 pub(super) fn list(
     server: &Server,
-    strategy: &dyn Strategy,
+    shown: Shown<'_>,
     page: &Page,
     form: &Form,
     include: table::Include,
-) -> Vec<u8> {
-    let info = strategy.info();
+) -> Result<Vec<u8>, StatusError> {
+    let info = shown.info();
     let room: usize = page.items.iter().map(|record| record.body().len() + 48).sum();
     let mut out = Vec::with_capacity(room + 256);
     if let Form::Table(version) = form {
@@ -154,9 +184,9 @@ pub(super) fn list(
             remaining: page.remaining,
             later: false,
         };
-        table::write(&mut out, server, strategy, &head, page.items.iter().map(|record| &**record), include);
+        table::write(&mut out, server, shown, &head, page.items.iter().map(|record| &**record), include)?;
         out.push(b'\n');
-        return out;
+        return Ok(out);
     }
     let (kind, api_version, part) = match form {
         Form::PartialList(version) | Form::Partial(version) => (
@@ -164,7 +194,7 @@ pub(super) fn list(
             format!("meta.k8s.io/{version}"),
             Part::Metadata(version),
         ),
-        _ => (format!("{}List", info.kind), info.api_version.clone(), item_part(info)),
+        _ => (info.list_kind.clone(), info.api_version.clone(), item_part(shown)),
     };
     out.push(b'{');
     write_type(&mut out, &kind, &api_version);
@@ -176,15 +206,15 @@ pub(super) fn list(
         if at > 0 {
             out.push(b',');
         }
-        write(&mut out, server, info, record, part);
+        write(&mut out, server, shown, record, part)?;
     }
     out.extend_from_slice(b"]}\n");
-    out
+    Ok(out)
 }
 
-/// Items of built-in kinds carry no apiVersion and kind.
-fn item_part(_info: &KindInfo) -> Part<'static> {
-    Part::Item
+/// Items of built-in kinds carry no apiVersion and kind; custom resources do.
+fn item_part(shown: Shown<'_>) -> Part<'static> {
+    if shown.strategy.shape(0).is_custom() { Part::Whole } else { Part::Item }
 }
 
 /// The metadata of a list.

@@ -155,6 +155,7 @@ impl ListOptions {
     /// As the door takes them.
     pub fn params(&self, namespace: Option<String>) -> ListParams {
         ListParams {
+            version: 0,
             namespace,
             labels: self.labels.clone(),
             fields: self.fields.clone(),

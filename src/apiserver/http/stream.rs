@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::content::Form;
-use super::objects::{self, Part};
+use super::objects::{self, Part, Shown};
 use super::{Alarm, Alarms, status, table};
 use crate::api::{StatusError, Strategy};
 use crate::apiserver::{Server, Watch, WatchError, WatchEvent};
@@ -36,6 +36,7 @@ pub(super) struct Telling {
 pub(super) struct EventStream {
     server: Arc<Server>,
     strategy: Arc<dyn Strategy>,
+    version: usize,
     alarms: Arc<dyn Alarms>,
     telling: Telling,
     state: State,
@@ -59,29 +60,29 @@ impl EventStream {
     /// A stream of what a watch tells.
     pub fn new(
         server: Arc<Server>,
-        strategy: Arc<dyn Strategy>,
+        (strategy, version): (Arc<dyn Strategy>, usize),
         alarms: Arc<dyn Alarms>,
         watch: Watch,
         telling: Telling,
     ) -> EventStream {
-        EventStream::with(server, strategy, alarms, State::Open(Box::new(watch)), telling)
+        EventStream::with(server, (strategy, version), alarms, State::Open(Box::new(watch)), telling)
     }
 
     /// A stream that only tells why there is none: upstream answers a watch that cannot begin where it is asked to
     /// with an event.
     pub fn failed(
         server: Arc<Server>,
-        strategy: Arc<dyn Strategy>,
+        (strategy, version): (Arc<dyn Strategy>, usize),
         alarms: Arc<dyn Alarms>,
         why: StatusError,
         telling: Telling,
     ) -> EventStream {
-        EventStream::with(server, strategy, alarms, State::Failed(why), telling)
+        EventStream::with(server, (strategy, version), alarms, State::Failed(why), telling)
     }
 
     fn with(
         server: Arc<Server>,
-        strategy: Arc<dyn Strategy>,
+        (strategy, version): (Arc<dyn Strategy>, usize),
         alarms: Arc<dyn Alarms>,
         state: State,
         telling: Telling,
@@ -90,6 +91,7 @@ impl EventStream {
         EventStream {
             server,
             strategy,
+            version,
             alarms,
             telling,
             state,
@@ -180,15 +182,20 @@ impl EventStream {
             }
         };
         self.told = self.told.max(record.header.revision);
+        let start = out.len();
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(word.as_bytes());
         out.extend_from_slice(b"\",\"object\":");
-        self.write_object(out, record);
+        if let Err(why) = self.write_object(out, record) {
+            out.truncate(start);
+            self.state = State::Failed(why);
+            return;
+        }
         out.extend_from_slice(b"}\n");
     }
 
-    fn write_object(&mut self, out: &mut Vec<u8>, record: &Record) {
-        let info = self.strategy.info();
+    fn write_object(&mut self, out: &mut Vec<u8>, record: &Record) -> Result<(), StatusError> {
+        let shown = Shown { strategy: &*self.strategy, version: self.version };
         match &self.telling.form {
             Form::Table(version) => {
                 let head = table::Head {
@@ -199,18 +206,18 @@ impl EventStream {
                 };
                 self.columns_told = true;
                 let (one, include) = (std::iter::once(record), self.telling.include);
-                table::write(out, &self.server, &*self.strategy, &head, one, include);
+                table::write(out, &self.server, shown, &head, one, include)
             }
             Form::Partial(version) | Form::PartialList(version) => {
-                objects::write(out, &self.server, info, record, Part::Metadata(version));
+                objects::write(out, &self.server, shown, record, Part::Metadata(version))
             }
-            _ => objects::write(out, &self.server, info, record, Part::Whole),
+            _ => objects::write(out, &self.server, shown, record, Part::Whole),
         }
     }
 
     fn bookmark(&mut self, out: &mut Vec<u8>, revision: Revision, initial_end: bool) {
         self.told = self.told.max(revision);
-        let info = self.strategy.info();
+        let info = Shown { strategy: &*self.strategy, version: self.version }.info().clone();
         let mut meta = json!({ "resourceVersion": revision.to_string() });
         if initial_end {
             meta["annotations"] = json!({ INITIAL_EVENTS_END: "true" });

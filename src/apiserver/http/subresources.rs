@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::body::Body;
 use super::content::{self, Accepted, Offer};
 use super::path::{Target, Verb};
-use super::query::{self, Query, WriteQuery, WriteVerb};
+use super::query::{self, Query, WriteVerb};
 use super::status::{self, Failure};
 use super::verbs::Call;
 use super::{Wire, discovery, respond_value, scale};
@@ -129,8 +129,9 @@ pub(super) fn bind_by_body(
     let accepted: Accepted = content::negotiate(&parts.headers, query, Offer::Plain)?;
     let strategy = registry.strategy(kind).clone();
     let target = Target { resource: "pods".to_owned(), ..target.clone() };
-    let mut call = Call { wire, parts, query: query.clone(), body, target, kind, strategy, accepted };
-    let options = WriteQuery::read(&call.query, WriteVerb::Create, call.agent())?.options;
+    let mut call =
+        Call { wire, parts, query: query.clone(), body, target, kind, version: 0, strategy, accepted };
+    let options = call.write_query(WriteVerb::Create)?.options;
     let binding: Binding = read(&call, &body_info(call.info(), "v1", "Binding"), &options)?;
     call.target.name = binding.metadata.name.clone();
     bind_to(&call, &binding, &options)?;
@@ -138,7 +139,7 @@ pub(super) fn bind_by_body(
 }
 
 fn bind(call: &Call<'_>) -> Result<Response<Body>, Failure> {
-    let options = WriteQuery::read(&call.query, WriteVerb::Create, call.agent())?.options;
+    let options = call.write_query(WriteVerb::Create)?.options;
     let binding: Binding = read(call, &body_info(call.info(), "v1", "Binding"), &options)?;
     if binding.metadata.name.as_ref().is_some_and(|name| Some(name) != call.target.name.as_ref()) {
         let message = "name in URL does not match name in Binding object";
@@ -175,7 +176,7 @@ fn bind_to(call: &Call<'_>, binding: &Binding, options: &WriteOptions) -> Result
 
 /// Evicts a pod: says in its conditions why it goes, and deletes it, unless a budget forbids it.
 fn evict(call: &Call<'_>) -> Result<Response<Body>, Failure> {
-    let write = WriteQuery::read(&call.query, WriteVerb::Create, call.agent())?.options;
+    let write = call.write_query(WriteVerb::Create)?.options;
     let eviction: Eviction = read(call, &body_info(call.info(), "policy/v1", "Eviction"), &write)?;
     let key = call.key();
     if eviction.metadata.name.as_deref().unwrap_or_default() != key.name() {
@@ -245,31 +246,31 @@ fn evict_at(
 
 fn scale_verb(call: &Call<'_>, paths: &ScalePaths) -> Result<Response<Body>, Failure> {
     let server = &call.wire.server;
-    let shown = |record: &Record| scale::of(&server.value(record), paths);
+    let shown = |record: &Record| server.value_in(record, call.version).map(|value| scale::of(&value, paths));
     match call.target.verb {
         Verb::Get => {
             let record = server.get(call.kind, &call.key())?;
-            Ok(call.show_value(StatusCode::OK, &shown(&record)))
+            Ok(call.show_value(StatusCode::OK, &shown(&record)?))
         }
         Verb::Update => {
-            let options = WriteQuery::read(&call.query, WriteVerb::Update, call.agent())?.options;
+            let options = call.write_query(WriteVerb::Update)?.options;
             let given: Scale = read(call, &scale::info(call.info()), &options)?;
             call.check_name(given.metadata.name.as_deref().unwrap_or_default())?;
             let record = write_scale(call, paths, &given, &options)?;
-            Ok(call.show_value(StatusCode::OK, &shown(&record)))
+            Ok(call.show_value(StatusCode::OK, &shown(&record)?))
         }
         _ => {
             let (patch, options) = call.read_patch()?;
             let mut tries = CONFLICT_RETRIES;
             loop {
-                let value = patched_scale(shown(&*server.get(call.kind, &call.key())?), &patch)?;
+                let value = patched_scale(shown(&*server.get(call.kind, &call.key())?)?, &patch)?;
                 let (given, _) = decode::<Scale>(value).map_err(StatusError::bad_request)?;
                 tries -= 1;
                 match write_scale(call, paths, &given, &options) {
                     // A patch that names no revision is applied anew when somebody else was faster.
                     Err(Failure::Status(raced))
                         if raced.is_conflict() && tries > 0 && !names_revision(&patch) => {}
-                    written => return Ok(call.show_value(StatusCode::OK, &shown(&*written?))),
+                    written => return Ok(call.show_value(StatusCode::OK, &shown(&*written?)?)),
                 }
             }
         }

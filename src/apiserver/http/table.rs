@@ -5,9 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{self, Part};
+use super::objects::{self, Part, Shown};
 use super::query::Query;
-use crate::api::{KindInfo, StatusError, Strategy};
+use crate::api::{KindInfo, StatusError};
 use crate::apiserver::Server;
 use crate::store::Record;
 
@@ -62,12 +62,13 @@ pub(super) struct Head<'a> {
 pub(super) fn write<'r>(
     out: &mut Vec<u8>,
     server: &Server,
-    strategy: &dyn Strategy,
+    shown: Shown<'_>,
     head: &Head<'_>,
     records: impl Iterator<Item = &'r Record>,
     include: Include,
-) {
-    let info = strategy.info();
+) -> Result<(), StatusError> {
+    let Shown { strategy, version: kind_version } = shown;
+    let info = shown.info();
     let meta = objects::list_meta(head.revision.as_deref(), head.continue_token, head.remaining);
     let columns = if head.later { Value::Null } else { columns(info) };
     let version = head.version;
@@ -83,20 +84,22 @@ pub(super) fn write<'r>(
         if at > 0 {
             out.push(b',');
         }
-        let mut cells = vec![record.header.key.name().to_owned()];
-        cells.extend(strategy.row(&*record.object(strategy), now));
-        cells.resize(info.columns.len() + 1, String::new());
+        let object = strategy.in_version(record.object(strategy), kind_version)?;
+        let mut cells = vec![Value::from(record.header.key.name())];
+        cells.extend(strategy.cells(&*object, kind_version, now));
+        cells.resize(info.columns.len() + 1, Value::from(""));
         out.extend_from_slice(b"{\"cells\":");
         out.extend_from_slice(json!(cells).to_string().as_bytes());
         out.extend_from_slice(b",\"object\":");
         match include {
-            Include::Metadata => objects::write(out, server, info, record, Part::Metadata(version)),
-            Include::Object => objects::write(out, server, info, record, Part::Whole),
+            Include::Metadata => objects::write(out, server, shown, record, Part::Metadata(version))?,
+            Include::Object => objects::write(out, server, shown, record, Part::Whole)?,
             Include::None => out.extend_from_slice(b"null"),
         }
         out.push(b'}');
     }
     out.extend_from_slice(b"]}");
+    Ok(())
 }
 
 fn columns(info: &KindInfo) -> Value {
@@ -105,8 +108,8 @@ fn columns(info: &KindInfo) -> Value {
     });
     let others = info.columns.iter().map(|column| {
         json!({
-            "name": column.name, "type": "string", "format": "", "description": "",
-            "priority": i32::from(column.wide),
+            "name": column.name, "type": column.type_, "format": column.format, "description": column.description,
+            "priority": column.priority,
         })
     });
     std::iter::once(name).chain(others).collect()

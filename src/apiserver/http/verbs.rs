@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::body::Body;
 use super::content::{self, Accepted, Form, Offer, Unreadable};
+use super::objects::Shown;
 use super::path::{Target, Verb};
 use super::query::{ListOptions, Query, WriteQuery, WriteVerb};
 use super::status::Failure;
@@ -18,10 +19,10 @@ use super::stream::{EventStream, Telling};
 use super::table::Include;
 use super::{Wire, deletes, discovery, objects, query, respond, respond_value, subresources, warn};
 use crate::api::{
-    FieldErrors, FieldPath, KindId, KindInfo, Object, ObjectKey, Reason, Registry, Scope, StatusError,
-    Strategy,
+    FieldErrors, FieldPath, KindId, KindInfo, Object, ObjectKey, Reason, Registry, Scope, Served,
+    StatusError, Strategy,
 };
-use crate::apiserver::{Face, FieldValidation, RevisionMatch, WatchFrom, WatchParams};
+use crate::apiserver::{Face, FieldValidation, ListParams, RevisionMatch, WatchFrom, WatchParams};
 use crate::limits::WATCH_LEAST;
 use crate::store::{Record, Revision};
 use std::sync::Arc;
@@ -35,17 +36,19 @@ pub(super) struct Call<'a> {
     pub body: &'a Bytes,
     pub target: Target,
     pub kind: KindId,
+    /// Which of the kind's versions.
+    pub version: usize,
     pub strategy: Arc<dyn Strategy>,
     pub accepted: Accepted,
 }
 
-/// The kind of a resource. Small, so that kinds that come and go are found in one place.
-fn find(registry: &Registry, target: &Target) -> Option<(KindId, Arc<dyn Strategy>)> {
-    let found = registry.iter().find(|(_, strategy)| {
-        let info = strategy.info();
-        info.plural == target.resource && info.group == target.group && info.version == target.version
-    });
-    found.map(|(kind, strategy)| (kind, strategy.clone()))
+/// The kind of a resource, and the version in which it is asked for.
+fn find(registry: &Registry, target: &Target) -> Option<(Served, Arc<dyn Strategy>)> {
+    let served = registry.find_resource(&target.group, &target.version, &target.resource)?;
+    let strategy = registry.strategy(served.kind);
+    // A kind that changed in between has another version there, or none.
+    let info = strategy.versions().get(served.version)?;
+    (info.version == target.version).then(|| (served, strategy.clone()))
 }
 
 /// Answers a request about objects.
@@ -60,14 +63,15 @@ pub(super) fn answer(
     if subresources::is_legacy_binding(&target) {
         return subresources::bind_by_body(wire, parts, &query, body, &target);
     }
-    let Some((kind, strategy)) = find(registry, &target) else {
+    let Some((Served { kind, version }, strategy)) = find(registry, &target) else {
         return Err(match discovery::has_version(registry, &target.group, &target.version) {
             true => Failure::NoResource,
             false => Failure::NoPath,
         });
     };
     // A name without a namespace, or a namespace where there are none, is no path of this resource.
-    match strategy.info().scope {
+    let info = Shown { strategy: &*strategy, version }.info();
+    match info.scope {
         Scope::Namespaced if target.namespace.is_none() && target.name.is_some() => {
             return Err(Failure::NoResource);
         }
@@ -79,13 +83,12 @@ pub(super) fn answer(
         target.verb == Verb::Watch || (target.verb == Verb::List && query.flag("watch").unwrap_or(false));
     let offer = if watch { Offer::Events } else { Offer::Objects };
     // Which verbs there are comes before which forms: a wrong method is told as such.
-    check_verb(&target, strategy.info())?;
+    check_verb(&target, info)?;
+    let deprecation = info.deprecation.clone();
     let accepted = content::negotiate(&parts.headers, &query, offer)?;
-    let call = Call { wire, parts, query, body, target, kind, strategy, accepted };
-    if call.target.subresource.is_some() {
-        return subresources::answer(&call);
-    }
-    match call.target.verb {
+    let call = Call { wire, parts, query, body, target, kind, version, strategy, accepted };
+    let answered = match call.target.verb {
+        _ if call.target.subresource.is_some() => subresources::answer(&call),
         _ if watch => call.watch(),
         _ if is_list => call.list(),
         Verb::Get => call.get(),
@@ -95,6 +98,14 @@ pub(super) fn answer(
         Verb::Delete => deletes::one(&call),
         Verb::DeleteCollection => deletes::many(&call),
         _ => Err(Failure::NoMethod),
+    };
+    match deprecation {
+        None => answered,
+        Some(warning) => {
+            let mut response = answered.unwrap_or_else(|failure| wire.refuse(parts, &failure));
+            warn(&mut response, &[warning]);
+            Ok(response)
+        }
     }
 }
 
@@ -115,7 +126,19 @@ fn check_verb(target: &Target, info: &KindInfo) -> Result<(), Failure> {
 
 impl Call<'_> {
     pub fn info(&self) -> &KindInfo {
-        self.strategy.info()
+        self.shown().info()
+    }
+
+    /// The kind and version of what is shown.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown { strategy: &*self.strategy, version: self.version }
+    }
+
+    /// The options of a write.
+    pub fn write_query(&self, verb: WriteVerb) -> Result<WriteQuery, StatusError> {
+        let mut write = WriteQuery::read(&self.query, verb, self.agent())?;
+        write.options.version = self.version;
+        Ok(write)
     }
 
     /// The key of the object that the path names.
@@ -138,7 +161,7 @@ impl Call<'_> {
             return Err(StatusError::new(Reason::NotAcceptable, message).into());
         }
         let include = Include::read(&self.query)?;
-        let json = objects::one(&self.wire.server, &*self.strategy, record, &self.accepted.form, include);
+        let json = objects::one(&self.wire.server, self.shown(), record, &self.accepted.form, include)?;
         Ok(respond(code, &self.accepted, json))
     }
 
@@ -171,10 +194,13 @@ impl Call<'_> {
     }
 
     fn check_fields(&self, options: &ListOptions) -> Result<(), Failure> {
-        let known = self.info().selectable_fields;
+        let known = &self.info().selectable_fields;
         for term in options.fields.terms() {
             let name = term.field.as_str();
-            if name == "metadata.name" || name == "metadata.namespace" || known.contains(&name) {
+            if name == "metadata.name"
+                || name == "metadata.namespace"
+                || self.info().selectable(name).is_some()
+            {
                 continue;
             }
             let message = match known.is_empty() {
@@ -199,9 +225,9 @@ impl Call<'_> {
         }
         let include = Include::read(&self.query)?;
         let server = &self.wire.server;
-        let params = options.params(self.target.namespace.clone());
+        let params = ListParams { version: self.version, ..options.params(self.target.namespace.clone()) };
         let page = server.list(self.kind, &params).map_err(|refused| go_on(refused, &options))?;
-        let json = objects::list(server, &*self.strategy, &page, &self.accepted.form, include);
+        let json = objects::list(server, self.shown(), &page, &self.accepted.form, include)?;
         Ok(respond(StatusCode::OK, &self.accepted, json))
     }
 
@@ -227,6 +253,7 @@ impl Call<'_> {
             (None, None) => WatchFrom::Present,
         };
         let params = WatchParams {
+            version: self.version,
             namespace: self.target.namespace.clone(),
             labels: options.labels.clone(),
             fields: options.fields.clone(),
@@ -248,7 +275,7 @@ impl Call<'_> {
             Some(asked) => Err(too_new(asked, present)),
             None => server.watch(self.kind, &params),
         };
-        let (strategy, alarms) = (self.strategy.clone(), self.wire.alarms.clone());
+        let (strategy, alarms) = ((self.strategy.clone(), self.version), self.wire.alarms.clone());
         let stream = match watch {
             Ok(watch) => EventStream::new(server.clone(), strategy, alarms, watch, telling),
             Err(late) if matches!(late.reason, Reason::Expired | Reason::Timeout) => {
@@ -357,7 +384,13 @@ impl Call<'_> {
                 ),
             }));
         }
-        let (object, unknown) = decode(given.value).map_err(&cannot)?;
+        let mut value = given.value;
+        if let Some(fields) = value.as_object_mut() {
+            // A body that does not say is of the version of its path.
+            fields.insert("apiVersion".to_owned(), found_version.clone().into());
+            fields.insert("kind".to_owned(), found_kind.clone().into());
+        }
+        let (object, unknown) = decode(value).map_err(&cannot)?;
         let unknown = unknown.into_iter().map(|field| format!("unknown field {field:?}"));
         let wrong: Vec<String> =
             given.doubled.into_iter().chain(unknown).take(crate::limits::STRICT_ERRORS).collect();
@@ -372,7 +405,7 @@ impl Call<'_> {
     }
 
     fn create(&self) -> Result<Response<Body>, Failure> {
-        let write = WriteQuery::read(&self.query, WriteVerb::Create, self.agent())?;
+        let write = self.write_query(WriteVerb::Create)?;
         let options = write.options;
         let object = self.object(options.field_validation, &options.warnings)?;
         let record = self.wire.server.create(self.kind, object, &options);
@@ -395,7 +428,7 @@ impl Call<'_> {
     }
 
     pub fn update(&self, face: Face) -> Result<Response<Body>, Failure> {
-        let write = WriteQuery::read(&self.query, WriteVerb::Update, self.agent())?;
+        let write = self.write_query(WriteVerb::Update)?;
         let options = write.options;
         let object = self.object(options.field_validation, &options.warnings)?;
         self.check_name(object.meta().name.as_deref().unwrap_or_default())?;
@@ -404,7 +437,9 @@ impl Call<'_> {
             && creates_on_update(self.info())
             && unconditional(&object.meta().resource_version)
             && unconditional(&object.meta().uid);
-        if unconditional(&object.meta().resource_version) && !updates_blindly(self.info()) {
+        if unconditional(&object.meta().resource_version)
+            && (self.strategy.shape(0).is_custom() || !updates_blindly(self.info()))
+        {
             self.check_blind(may_create)?;
         }
         let spare = may_create.then(|| object.clone_object());
@@ -468,7 +503,7 @@ impl Call<'_> {
             content::PatchType::Apply => WriteVerb::Apply,
             _ => WriteVerb::Patch,
         };
-        let write = WriteQuery::read(&self.query, verb, self.agent())?;
+        let write = self.write_query(verb)?;
         let patch = content::patch_of(kind, self.body, &write)?;
         Ok((patch, write.options))
     }
@@ -483,7 +518,7 @@ impl Call<'_> {
 fn updates_blindly(info: &KindInfo) -> bool {
     !matches!(
         (info.group.as_str(), info.plural.as_str()),
-        ("admissionregistration.k8s.io", _)
+        ("admissionregistration.k8s.io" | "apiextensions.k8s.io" | "apiregistration.k8s.io", _)
             | ("certificates.k8s.io", "clustertrustbundles" | "podcertificaterequests")
             | ("coordination.k8s.io", _)
             | ("node.k8s.io", "runtimeclasses")

@@ -35,7 +35,7 @@ fn what_a_link_changes_is_defaulted_and_canonical() {
     let (server, _) = door(vec![Arc::new(Memory)]);
     create(&server, NAMESPACE).unwrap();
     let record = create(&server, POD).unwrap();
-    let view = record.object(&**server.registry().strategy(record.header.kind));
+    let view = record.object(&*server.registry().strategy(record.header.kind));
     let view: &Pod = view.as_any().downcast_ref().unwrap();
     assert_eq!(*view, record.decode::<Pod>());
     let resources = view.spec.as_ref().unwrap().containers[0].resources.clone().unwrap();

@@ -1,6 +1,7 @@
 //! The door, told as scripts (requests and the answers that Kubernetes gives) and as properties.
 
 mod admission;
+mod custom;
 mod ownership;
 mod properties;
 mod script;

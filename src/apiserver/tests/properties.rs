@@ -45,11 +45,11 @@ fn start() -> Arc<Server> {
 /// What a record leaves in memory is what its bytes say, and the header is what the object says.
 fn check_record(server: &Server, record: &Record) {
     let strategy = server.registry().strategy(record.header.kind);
-    let view = record.object(&**strategy);
+    let view = record.object(&*strategy);
     let mut decoded = strategy.decode(record.body()).unwrap();
     decoded.meta_mut().resource_version = view.meta().resource_version.clone();
     assert!(strategy.same(&*view, &*decoded), "{view:?}\n{decoded:?}");
-    let mut facts = super::super::encode::facts(&**strategy, &*decoded);
+    let mut facts = super::super::encode::facts(&*strategy, &*decoded);
     // Who owns what stands in the header alone.
     facts.managed.clone_from(&record.header.managed);
     assert_eq!(facts, record.header.facts);
@@ -256,7 +256,7 @@ proptest! {
         let watch = |from| {
             let (namespace, labels, fields) =
                 (params.namespace.clone(), params.labels.clone(), params.fields.clone());
-            server.watch(kind, &WatchParams { namespace, labels, fields, from }).unwrap()
+            server.watch(kind, &WatchParams { namespace, labels, fields, from, version: 0 }).unwrap()
         };
         let mut live = watch(WatchFrom::Now);
         let mut whole = watch(WatchFrom::PresentMarked);

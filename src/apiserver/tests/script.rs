@@ -258,8 +258,13 @@ impl Session {
                 WatchFrom::Revision(Revision((n + self.base as i64) as u64))
             }
         };
-        let params =
-            WatchParams { namespace: params.namespace, labels: params.labels, fields: params.fields, from };
+        let params = WatchParams {
+            namespace: params.namespace,
+            labels: params.labels,
+            fields: params.fields,
+            from,
+            version: 0,
+        };
         match self.server.watch(kind, &params) {
             Ok(watch) => drop(self.watches.insert(name.to_owned(), watch)),
             Err(error) => return refusal(&error),
@@ -298,6 +303,7 @@ impl Session {
 fn list_params(options: &Options<'_>) -> ListParams {
     let text = |name: &str| options.get(name).unwrap_or_default();
     ListParams {
+        version: 0,
         namespace: options.get("ns").map(str::to_owned),
         labels: Selector::parse(text("l")).unwrap(),
         fields: FieldSelector::parse(text("f")).unwrap(),

@@ -69,8 +69,8 @@ impl Reconciler for GarbageCollector {
         super::MANAGER
     }
 
-    fn interests(&self, kinds: &Registry) -> Vec<Interest> {
-        kinds.iter().map(|(kind, _)| Interest::all(kind)).collect()
+    fn interests(&self, _kinds: &Registry) -> Vec<Interest> {
+        vec![Interest::everything()]
     }
 
     fn reset(&mut self) {

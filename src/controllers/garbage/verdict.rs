@@ -26,7 +26,7 @@ enum Standing {
 }
 
 fn object(view: &View, record: &Record) -> Arc<dyn Object> {
-    record.object(&**view.registry().strategy(record.header.kind))
+    record.object(&*view.registry().strategy(record.header.kind))
 }
 
 fn has_finalizer(meta: &ObjectMeta, wanted: &str) -> bool {
@@ -106,7 +106,8 @@ pub(super) fn of_dependent(view: &View, record: &Record) -> Plan {
             propagation = Propagation::Foreground;
         }
     }
-    let info = view.registry().strategy(header.kind).info();
+    let strategy = view.registry().strategy(header.kind);
+    let info = strategy.info();
     // Whoever changes the owners meanwhile must be heard.
     let options = DeleteOptions {
         resource_version: Some(header.revision.to_string()),

@@ -28,7 +28,7 @@ pub struct Namespaces {
     ending: BTreeSet<String>,
 }
 
-fn namespaced(registry: &Registry) -> impl Iterator<Item = KindId> {
+fn namespaced(registry: &Registry) -> impl Iterator<Item = KindId> + '_ {
     registry.iter().filter(|(_, strategy)| strategy.info().scope == Scope::Namespaced).map(|(id, _)| id)
 }
 
@@ -51,7 +51,8 @@ fn deletions(view: &View, content: &[(KindId, Vec<std::sync::Arc<Record>>)]) -> 
     let all = content.iter().flat_map(|(kind, records)| records.iter().map(move |record| (*kind, record)));
     let due = all.filter(|(_, record)| !record.header.deleting).take(DELETIONS_A_TURN);
     due.map(|(kind, record)| {
-        let info = view.registry().strategy(kind).info();
+        let strategy = view.registry().strategy(kind);
+        let info = strategy.info();
         Step::Delete {
             kind: (info.api_version.clone(), info.kind.clone()),
             key: record.header.key.clone(),
@@ -69,7 +70,7 @@ fn findings(view: &View, content: &[(KindId, Vec<std::sync::Arc<Record>>)]) -> F
         let info = strategy.info();
         findings.resources.insert(format!("{}.{}", info.plural, info.group), records.len());
         for record in records.iter().filter(|record| record.header.has_finalizers) {
-            for finalizer in record.object(&**strategy).meta().finalizers.iter().flatten() {
+            for finalizer in record.object(&*strategy).meta().finalizers.iter().flatten() {
                 *findings.finalizers.entry(finalizer.clone()).or_default() += 1;
             }
         }
@@ -111,8 +112,8 @@ impl Reconciler for Namespaces {
         super::MANAGER
     }
 
-    fn interests(&self, kinds: &Registry) -> Vec<Interest> {
-        kinds.id_of::<Namespace>().into_iter().chain(namespaced(kinds)).map(Interest::all).collect()
+    fn interests(&self, _kinds: &Registry) -> Vec<Interest> {
+        vec![Interest::everything()]
     }
 
     fn reset(&mut self) {
@@ -137,6 +138,9 @@ impl Reconciler for Namespaces {
             return;
         }
         let namespace = seen.key().namespace();
+        if namespace.is_empty() {
+            return;
+        }
         let change = seen.change();
         let held = |record: &Record| record.header.has_finalizers;
         let matters = change.deleted || change.old.as_ref().is_none_or(|old| held(old) != held(&change.new));

@@ -1,13 +1,14 @@
 //! The expressions in CEL that webhooks and policies carry: that they are there, and how their conditions and
 //! variables are named.
 //!
-//! The one place through which every expression of these kinds goes ([`validate_expression`]). Whether the text is
-//! CEL is not looked at here.
+//! The one place through which every expression of these kinds goes ([`validate_expression`]). What they
+//! may name and of which type they are is not looked at here.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::admissionregistration::v1::{MatchCondition, Variable};
 
+use crate::api::cel::Program;
 use crate::api::error::{FieldErrors, FieldPath, Problem};
 use crate::api::names::is_qualified_name;
 use crate::limits::MATCH_CONDITIONS;
@@ -46,6 +47,8 @@ pub(super) fn validate_expression(
 ) {
     if expression.trim().is_empty() {
         errors.required(path, absent);
+    } else if let Err(cause) = Program::parse(expression) {
+        errors.invalid(path, expression, format!("compilation failed: {cause}"));
     }
 }
 

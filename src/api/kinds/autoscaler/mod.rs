@@ -17,12 +17,15 @@ use k8s_openapi::api::autoscaling::v2::{
     ResourceMetricSource, ResourceMetricStatus,
 };
 
+use serde_json::Value;
+
 pub use self::convert::{ConvertError, convert};
 use super::canonical::{canonical, canonical_as_is};
 use super::fields::list;
 use super::rules::{canonical_by_table, named_as_subdomain, no_generation, status_apart};
 use crate::api::error::FieldErrors;
-use crate::api::object::{Column, Kind, Scope};
+use crate::api::object::{Column, Kind, Scope, ServedName};
+use crate::api::registry::WrongField;
 
 /// The share of its CPU that a pod should use where nothing is said, in percent.
 const CPU_PERCENT: i32 = 80;
@@ -44,6 +47,20 @@ impl Kind for HorizontalPodAutoscaler {
         Column::shown("Replicas"),
         Column::shown("Age"),
     ];
+
+    const ALSO_SERVED: &'static [ServedName] = &[ServedName {
+        group: "autoscaling",
+        version: "v1",
+        kind: "HorizontalPodAutoscaler",
+        plural: "horizontalpodautoscalers",
+    }];
+
+    fn convert(value: Value, _from: &str, to: &str) -> Result<Value, WrongField> {
+        convert::convert(value, to).map_err(|error| match error {
+            ConvertError::Field { field, cause } => WrongField { field: field.to_owned(), cause },
+            other => WrongField { field: "apiVersion".to_owned(), cause: other.to_string() },
+        })
+    }
 
     named_as_subdomain!();
     status_apart!();

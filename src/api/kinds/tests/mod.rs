@@ -196,7 +196,8 @@ fn every_kind_is_registered_under_its_names() {
          flowcontrol.apiserver.k8s.io/v1 FlowSchema flowschemas true\n\
          flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration prioritylevelconfigurations true\n\
          certificates.k8s.io/v1 CertificateSigningRequest certificatesigningrequests false\n\
-         apiregistration.k8s.io/v1 APIService apiservices false\n"
+         apiregistration.k8s.io/v1 APIService apiservices false\n\
+         apiextensions.k8s.io/v1 CustomResourceDefinition customresourcedefinitions true\n"
     );
 }
 
@@ -205,7 +206,7 @@ fn short_names_and_categories() {
     let registry = super::builtin();
     let named = registry
         .iter()
-        .map(|(_, strategy)| strategy.info())
+        .map(|(_, strategy)| strategy.info().clone())
         .filter(|info| !info.short_names.is_empty() || !info.categories.is_empty());
     let found: Vec<String> = named
         .map(|info| format!("{} {} {}", info.plural, info.short_names.join(","), info.categories.join(",")))
@@ -219,6 +220,6 @@ fn short_names_and_categories() {
                     mutatingadmissionpolicies  api-extensions|mutatingadmissionpolicybindings  api-extensions|persistentvolumes pv |\
                     persistentvolumeclaims pvc |resourcequotas quota |limitranges limits |storageclasses sc |\
                     volumeattributesclasses vac |certificatesigningrequests csr |\
-                    apiservices  api-extensions";
+                    apiservices  api-extensions|customresourcedefinitions crd,crds api-extensions";
     assert_eq!(found.join("|"), expected);
 }
