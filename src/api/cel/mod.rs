@@ -1,7 +1,7 @@
 //! Expressions in CEL: the rules that a schema carries.
 //!
 //! Owns a metered evaluation that always ends, Kubernetes' function libraries, and how the rules of a schema are
-//! run over an object ([`rules`]). The crate `cel` parses; nothing of its evaluator is used. There is no check of types
+//! run over an object (`rules`). The crate `cel` parses; nothing of its evaluator is used. There is no check of types
 //! at compile time: what an expression may not do is found when it does it. The authorizer's library is left out.
 //!
 //! Invariant: an evaluation takes no more steps than its budget has, and builds no value that its budget does not pay.

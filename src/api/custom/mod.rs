@@ -1,4 +1,4 @@
-//! The kinds that custom resource definitions make: their rules behind [`Strategy`], built from a definition.
+//! The kinds that custom resource definitions make: their rules behind [`Strategy`](crate::api::Strategy), built from a definition.
 //!
 //! An object is of the version in which it was asked for until it is stored. Knows no store and no clock; the
 //! definition's own rules stand with its kind. Invariant: what a definition was accepted with is enough to build its

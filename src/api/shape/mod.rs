@@ -1,7 +1,7 @@
 //! What merging must know of a type: which parts are owned alone and which as a whole, by what the items of a list
 //! are told apart, and how a strategic merge patch treats a field.
 //!
-//! Owns [`Shape`], its two sources (the [`table`] of the built-in types and the schema of a custom resource) and
+//! Owns [`Shape`], its two sources (the `table` of the built-in types and the schema of a custom resource) and
 //! the way down it ([`Node`]). Does not know how objects are merged: `api::fields` and `api::patch` do.
 //!
 //! Invariant: a shape is immutable, and every type it refers to is in it, so that a walk never fails; types may refer
